@@ -1,0 +1,332 @@
+"""From an image file to upright RGB pixels of the size that a model wants, or to one sentence that says why not.
+
+A picture's pixels depend on nothing but its file and the `PictureSpec`, so that its weights are the same today, in
+another batch and on another thread. Every trouble with a file (hostile, cut short, not a picture, too large) is a
+`PictureError`; trouble with its metadata costs the metadata only. The file's extension is not looked at.
+"""
+
+import hashlib
+import io
+import logging
+import os
+import re
+import stat
+import unicodedata
+import warnings
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexlip_es.errors import LexlipError
+
+if TYPE_CHECKING:  # Pillow takes 30 ms to import, and commands that only ask a query table never need it
+    from PIL.Image import Image as PillowImage
+
+Pixels: TypeAlias = NDArray[np.uint8]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF")
+MAX_PIXELS = 250_000_000
+"""The largest picture that is decoded, in pixels: above any camera (200 megapixels), about 1 GB of memory at worst."""
+MAX_FILE_BYTES = 1 << 30
+"""The largest file that is read, in bytes."""
+
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_CAMERA_LENGTH = 100
+_ORIENTATION, _MAKE, _MODEL, _EXIF_FOLDER, _TAKEN, _TAKEN_OFFSET = 0x0112, 0x010F, 0x0110, 0x8769, 0x9003, 0x9011
+
+
+class PictureError(LexlipError):
+    """One file cannot be read as a picture; `reason` is a sentence without the path, `str()` has the path in front."""
+
+    def __init__(self, reason: str, path: Path | None = None) -> None:
+        """Keep the reason and, where there is one, the path of the file that it is about."""
+        self.reason = reason
+        self.path = path
+        super().__init__(reason if path is None else f"{_printable(path)}: {reason}")
+
+
+@dataclass(frozen=True)
+class PictureSpec:
+    """What a model wants to see: a square of `size` pixels, filled by the whole picture or by its middle.
+
+    `resize="squash"` fits both sides, whatever the aspect; `"crop"` brings the shorter side to `size` and keeps the
+    centre.
+    """
+
+    size: int
+    resize: Literal["squash", "crop"] = "squash"
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+
+    def __post_init__(self) -> None:
+        """Refuse what a hand-written `config.json` may get wrong."""
+        if not 1 <= self.size <= 4096:
+            raise LexlipError(f"A model's picture size must be between 1 and 4096 pixels, not {self.size}.")
+        if self.resize not in ("squash", "crop"):
+            raise LexlipError(f"A model's picture resize must be squash or crop, not {self.resize!r}.")
+        if self.interpolation not in ("bicubic", "bilinear"):
+            raise LexlipError(f"A model's interpolation must be bicubic or bilinear, not {self.interpolation!r}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An opened picture; `width` and `height` are those of the whole picture as a viewer shows it, in pixels."""
+
+    pixels: Pixels  # (S, S, 3) RGB, upright
+    width: int
+    height: int
+    taken_at: str | None = None
+    """When the shutter opened, ISO 8601, in the camera's local time; with an offset only where EXIF gives one."""
+    camera: str | None = None
+
+
+def open_picture(source: Path | bytes, spec: PictureSpec) -> Picture:
+    """Decode a picture (its first frame), upright, as RGB on white, resized as `spec` says.
+
+    `source` is a file, or a file's content as `read_picture_file` gives it, for callers that also need its hash.
+    Raises `PictureError`; safe to call from many threads.
+    """
+    if isinstance(source, Path):
+        data, path = read_picture_file(source), source
+    else:
+        data, path = source, None
+    try:
+        return _decode(data, spec)
+    except PictureError as error:
+        raise PictureError(error.reason, path) from error.__cause__
+    except Exception as error:  # a decoder that meets hostile bytes may raise anything at all
+        raise PictureError(_reason(error, data), path) from error
+
+
+def read_picture_file(path: Path) -> bytes:
+    """Read a regular file whole; a folder, pipe, socket or device, an empty or a giant file is a `PictureError`."""
+    try:
+        _refuse_unless_regular(os.stat(path), path)
+        # Between the look and the opening a pipe may take the file's place: opened like this, it blocks nobody.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        with open(os.open(path, flags), "rb") as file:
+            _refuse_unless_regular(os.fstat(file.fileno()), path)
+            data = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError as error:
+        raise PictureError("The file does not exist (any more).", path) from error
+    except PermissionError as error:
+        raise PictureError("The file may not be read by this user.", path) from error
+    except MemoryError as error:
+        raise PictureError("There is not enough memory to read the file.", path) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise PictureError(f"The file cannot be read ({getattr(error, 'strerror', None) or error}).", path) from error
+    if not data:
+        raise PictureError("The file is empty.", path)
+    if len(data) > MAX_FILE_BYTES:
+        raise PictureError(f"The file is larger than {MAX_FILE_BYTES >> 30} GiB.", path)
+    return data
+
+
+def content_hash(source: Path | bytes) -> str:
+    """SHA-256 of a picture file's whole content, in hexadecimal; raises `PictureError` when the file cannot be read."""
+    return hashlib.sha256(read_picture_file(source) if isinstance(source, Path) else source).hexdigest()
+
+
+def _refuse_unless_regular(status: os.stat_result, path: Path) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise PictureError("It is a folder, not a picture file.", path)
+    if not stat.S_ISREG(status.st_mode):
+        raise PictureError("It is a pipe, a socket or a device, not a regular file.", path)
+    if status.st_size > MAX_FILE_BYTES:
+        raise PictureError(f"The file is larger than {MAX_FILE_BYTES >> 30} GiB.", path)
+
+
+# -- pixels
+
+
+def _decode(data: bytes, spec: PictureSpec) -> Picture:
+    from PIL import Image
+
+    _prepare_pillow()
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        width, height = image.size  # from the header: nothing is decoded yet
+        if width * height > MAX_PIXELS:
+            raise PictureError(_too_large(f"{width} x {height} pixels"))
+        # JPEG can decode at 1/2, 1/4, 1/8; twice the wanted size leaves the resize below enough to choose from.
+        image.draft(None, (2 * spec.size, 2 * spec.size))
+        image.load()
+        exif = _exif(image)
+        orientation = exif.get(_ORIENTATION)
+        turn = _turns().get(orientation) if isinstance(orientation, int) else None
+        upright = _flat(image) if turn is None else _flat(image).transpose(turn)
+        pixels = np.array(_fit(upright, spec).convert("RGB"), dtype=np.uint8)  # (S, S, 3)
+    if turn is not None and orientation in (5, 6, 7, 8):
+        width, height = height, width
+    return Picture(pixels, width, height, _taken_at(exif), _camera(exif))
+
+
+def _fit(image: "PillowImage", spec: PictureSpec) -> "PillowImage":
+    from PIL import Image
+
+    width, height = image.size
+    box: tuple[float, float, float, float] = (0, 0, width, height)
+    if spec.resize == "crop":
+        # The centred square, resized, is the resized picture's centre, and a 1 x 100,000 strip makes no giant between.
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        box = (left, top, left + side, top + side)
+    if image.size == (spec.size, spec.size):
+        return image
+    kernel = Image.Resampling.BICUBIC if spec.interpolation == "bicubic" else Image.Resampling.BILINEAR
+    return image.resize((spec.size, spec.size), kernel, box=box)
+
+
+def _flat(image: "PillowImage") -> "PillowImage":
+    """Bring any mode to RGB, or to L, which resizes to the same values with less memory; see-through becomes white."""
+    from PIL import Image
+
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_eight_bits(np.asarray(image)))
+    if image.has_transparency_data:
+        see_through = image.convert("RGBA")
+        white = Image.new("RGB", image.size, (255, 255, 255))
+        white.paste(see_through, mask=see_through)
+        return white
+    if image.mode in ("RGB", "L"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _eight_bits(values: NDArray[Any]) -> Pixels:
+    """Bring grey values (H, W) of 16 bits, 32 bits or floats to 0..255.
+
+    16-bit values keep their scale. Wider types have none that is written down, so the smallest usual one that holds the
+    picture's values is taken (0..1 for floats, 0..255, 0..65535), and beyond these the values' own span.
+    """
+    if values.dtype.itemsize == 2:
+        return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    grey = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(grey.min()), float(grey.max())
+    usual = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
+    top = next((scale for scale in usual if low >= 0 and high <= scale), None)
+    grey = grey * (255.0 / top) if top else (grey - low) * (255.0 / ((high - low) or 1.0))
+    return np.rint(grey).astype(np.uint8)
+
+
+@cache
+def _turns() -> dict[int, Any]:
+    """What makes a picture upright, by EXIF orientation."""
+    from PIL.Image import Transpose
+
+    return {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+
+
+# -- metadata
+
+
+def _exif(image: "PillowImage") -> dict[int, Any]:
+    """Read the tags that are used, whichever of them can be read."""
+    found: dict[int, Any] = {}
+    try:
+        exif = image.getexif()
+        found.update({tag: exif[tag] for tag in (_ORIENTATION, _MAKE, _MODEL) if tag in exif})
+        folder = exif.get_ifd(_EXIF_FOLDER)
+        found.update({tag: folder[tag] for tag in (_TAKEN, _TAKEN_OFFSET) if tag in folder})
+    except Exception:  # damaged metadata never loses the picture
+        logging.getLogger(__name__).debug("EXIF cannot be read", exc_info=True)
+    return found
+
+
+def _taken_at(exif: dict[int, Any]) -> str | None:
+    numbers = re.match(r"(\d{4})[:/-](\d\d)[:/-](\d\d)[ T](\d\d):(\d\d):(\d\d)", _clean(exif.get(_TAKEN)))
+    if not numbers:
+        return None
+    try:
+        moment = datetime.strptime(" ".join(numbers.groups()), "%Y %m %d %H %M %S")
+    except ValueError:  # 0000:00:00 is what a camera with an unset clock writes
+        return None
+    if moment.year < 1826:  # the oldest photograph
+        return None
+    offset = _clean(exif.get(_TAKEN_OFFSET))
+    known = re.fullmatch(r"Z|[+-](0\d|1[0-4]):[0-5]\d", offset)
+    return moment.isoformat() + (offset if known else "")
+
+
+def _camera(exif: dict[int, Any]) -> str | None:
+    make, model = _clean(exif.get(_MAKE)), _clean(exif.get(_MODEL))
+    maker = make.partition(" ")[0].lower()  # "NIKON CORPORATION", "NIKON D90"
+    name = model if maker and model.lower().startswith(maker) else f"{make} {model}"
+    return name.strip()[:_CAMERA_LENGTH].strip() or None
+
+
+def _clean(value: object) -> str:
+    """Make one printable line of whatever an EXIF text holds: NULs, control characters, bytes, nothing."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if not isinstance(value, str):
+        return ""
+    kept = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in value[:1000])
+    return " ".join(kept.split())
+
+
+# -- sentences, and Pillow's manners
+
+
+def _reason(error: Exception, data: bytes) -> str:
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(error, Image.DecompressionBombError):
+        return _too_large("")
+    if isinstance(error, MemoryError):
+        return "There is not enough memory to decode the picture."
+    if isinstance(error, UnidentifiedImageError):
+        if data[4:8] == b"ftyp":
+            return "It is a HEIC, AVIF or video file, which is not read; convert it to JPEG."
+        if data.startswith(_MAGIC) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
+            return "The picture's header is damaged, cut short or of a kind that Pillow does not know."
+        return "The content is not a JPEG, PNG, WebP, GIF, BMP or TIFF picture."
+    said = _clean(str(error))[:120]
+    if "truncated" in said.lower():
+        return "The picture is cut short: the end of the file is missing."
+    return f"The picture's data is damaged or of an unknown kind ({said or type(error).__name__})."
+
+
+def _too_large(size: str) -> str:
+    limit = f"the limit of {MAX_PIXELS // 1_000_000} megapixels"
+    return f"The picture has {size}, more than {limit}." if size else f"The picture has more pixels than {limit}."
+
+
+def _printable(path: Path) -> str:
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _prepare_pillow() -> None:
+    """Keep Pillow off stderr, and its own limit of pixels in step with ours.
+
+    The filter is looked for at each call, since whoever resets Python's warnings (test runners do) drops it. It is not
+    `warnings.catch_warnings`, which other threads would see come and go.
+    """
+    _set_up_pillow()
+    if not any(kind == "ignore" and module == _pillow_modules() for kind, _, _, module, _ in warnings.filters):
+        warnings.filterwarnings("ignore", module=_pillow_modules().pattern)
+
+
+@cache
+def _pillow_modules() -> Any:
+    return re.compile(r"PIL\.")
+
+
+@cache
+def _set_up_pillow() -> None:
+    from PIL import Image
+
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints its errors when nothing is set up
+    if Image.MAX_IMAGE_PIXELS is not None:  # Pillow refuses at twice this number: by default, 200-megapixel phones
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS // 2)
