@@ -200,7 +200,7 @@ def _lines(path: Path) -> Iterator[str]:
     """Read lines as UTF-8, ends included, without the byte order mark; works on a pipe too."""
     number = 0
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except FileNotFoundError as error:

@@ -105,10 +105,10 @@ def open_picture(source: Path | bytes, spec: PictureSpec) -> Picture:
 def read_picture_file(path: Path) -> bytes:
     """Read a regular file whole; a folder, pipe, socket or device, an empty or a giant file is a `PictureError`."""
     try:
-        _refuse_unless_regular(os.stat(path), path)
+        _refuse_unless_regular(path.stat(), path)
         # Between the look and the opening a pipe may take the file's place: opened like this, it blocks nobody.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-        with open(os.open(path, flags), "rb") as file:
+        with os.fdopen(os.open(path, flags), "rb") as file:
             _refuse_unless_regular(os.fstat(file.fileno()), path)
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError as error:

@@ -1,0 +1,244 @@
+"""Finding pictures in a folder: what is there, in an order that never changes, or why something could not be looked at.
+
+The walk reads names, sizes and times, never content. Files are pictures by their extension; hidden ones (a leading
+dot) and other files are passed over in silence. Links are followed, with three rules that keep documents where they
+are: a link to a folder that holds the link (a loop) is passed over; so is a link to a folder that the walk reaches by
+its own path anyway; and a folder elsewhere that several links lead to is walked once, by the first. A link to a file is
+a picture of its own, as a copy would be. A broken link is reported, since it may be a drive that is not mounted.
+"""
+
+import os
+import posixpath
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from lexlip_es.errors import LexlipError
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"})
+
+_AMBIGUOUS = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
+_ESCAPED = re.compile(rb"%([89A-F][0-9A-F]|25)")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A regular file that should be a picture; whether it is one, its decoder will tell."""
+
+    path: Path
+    """Absolute; links are not resolved."""
+    relative: bytes
+    """The path below the root, its parts joined by `/`, as the file system spells it."""
+    size: int
+    """In bytes."""
+    modified: str
+    """ISO 8601 in UTC, to the millisecond: `2026-01-31T12:00:00.000Z`."""
+
+    @property
+    def display_path(self) -> str:
+        """The relative path as text, for documents and people: see `path_text`."""
+        return path_text(self.relative)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file or folder that could not be looked at, and why."""
+
+    display_path: str
+    """The path below the root as text, see `path_text`."""
+    reason: str
+    """A full sentence, without the path."""
+
+
+def path_text(raw: bytes) -> str:
+    """Spell a path as text that goes into JSON and comes back the same (`path_bytes`), whatever its bytes are.
+
+    A path in UTF-8 is itself. A byte that is not becomes `%` and two capital hexadecimal digits, always 80 or above; a
+    `%` that would read as such a byte, or as `%25`, becomes `%25`: `100%.jpg` stays, `b"caf\\xe9.jpg"` is `caf%E9.jpg`.
+    """
+    text = raw.decode("utf-8", "surrogateescape")
+    text = _AMBIGUOUS.sub("%25", text)
+    return "".join(f"%{ord(letter) - 0xDC00:02X}" if "\udc80" <= letter <= "\udcff" else letter for letter in text)
+
+
+def path_bytes(text: str) -> bytes:
+    """Give back the path that `path_text` spelled."""
+    return _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode("ascii")), text.encode("utf-8"))
+
+
+def find_pictures(root: Path, *, files: Sequence[str] | None = None) -> Iterator[Found | Skipped]:
+    """Walk `root`, sorted by relative path, or look only at `files`, names relative to it (whatever their extension).
+
+    Raises `LexlipError` at once for a root that is missing, unreadable or not a folder, and at the end of a walk that
+    met nothing at all. Whatever else cannot be looked at is a `Skipped`, and the walk goes on.
+    """
+    root = Path(os.path.abspath(root))  # noqa: PTH100 (resolve() would follow links: they are part of the path)
+    try:
+        if not stat.S_ISDIR(root.stat().st_mode):
+            raise LexlipError(f"{_show(root)} is a file, not a folder; give the folder that holds the pictures.")
+        with os.scandir(root):
+            pass
+    except FileNotFoundError as error:
+        raise LexlipError(f"The folder {_show(root)} does not exist.") from error
+    except (OSError, ValueError) as error:
+        raise LexlipError(f"The folder {_show(root)} cannot be read ({_cause(error)}).") from error
+    return _or_nothing(root, _walk(root)) if files is None else _listed(root, files)
+
+
+# -- a list
+
+
+def _listed(root: Path, files: Sequence[str]) -> Iterator[Found | Skipped]:
+    names = sorted({os.fsencode(posixpath.normpath(name.replace(os.sep, "/"))) for name in files if name.strip()})
+    if not names:
+        raise LexlipError(f"The list of pictures to take from {_show(root)} is empty.")
+    for relative in names:
+        path = root / os.fsdecode(relative)
+        if relative.startswith((b"/", b"../")) or relative == b".." or Path(os.fsdecode(relative)).is_absolute():
+            yield Skipped(path_text(relative), "The name leads out of the folder.")
+            continue
+        yield _look(path, relative)
+
+
+# -- a walk
+
+
+def _or_nothing(root: Path, walk: Iterator[Found | Skipped]) -> Iterator[Found | Skipped]:
+    empty = True
+    for met in walk:
+        empty = False
+        yield met
+    if empty:
+        kinds = " ".join(sorted(EXTENSIONS))
+        raise LexlipError(f"The folder {_show(root)} holds no pictures (looked for {kinds}, in all visible folders).")
+
+
+def _walk(root: Path) -> Iterator[Found | Skipped]:
+    real_root = os.path.realpath(root)
+    seen = {_identity(root)}
+    # A stack, not recursion: folders may nest deeper than Python does. Each level holds what is left of it, in order.
+    first = _entries(root, b"")
+    levels = [iter(first)] if isinstance(first, list) else []
+    if isinstance(first, Skipped):
+        yield first
+    while levels:
+        entry = next(levels[-1], None)
+        if entry is None:
+            levels.pop()
+        elif not entry.folder:
+            yield _look(entry.path, entry.relative)
+        elif not (entry.link and _is_elsewhere_too(entry.path, real_root)):
+            try:
+                identity = _identity(entry.path)
+            except OSError as error:
+                yield Skipped(path_text(entry.relative), _trouble(error, "folder"))
+                continue
+            if identity in seen:
+                continue
+            seen.add(identity)
+            below = _entries(entry.path, entry.relative)
+            if isinstance(below, list):
+                levels.append(iter(below))
+            else:
+                yield below
+
+
+@dataclass(frozen=True)
+class _Entry:
+    path: Path
+    relative: bytes
+    folder: bool
+    link: bool
+
+
+def _entries(folder: Path, relative: bytes) -> list[_Entry] | Skipped:
+    """List the folders, pictures and broken links of one folder, so that walking them gives sorted relative paths."""
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                path, link = Path(entry.path), entry.is_symlink()
+                target = _mode(path) if link else None
+                is_folder = stat.S_ISDIR(target or 0) if link else entry.is_dir(follow_symlinks=False)
+                broken = link and target is None
+                if is_folder or broken or path.suffix.lower() in EXTENSIONS:
+                    name = os.fsencode(entry.name)
+                    below = relative + b"/" + name if relative else name
+                    found.append(_Entry(path, below, is_folder, link))
+    except OSError as error:
+        return Skipped(path_text(relative), _trouble(error, "folder"))
+    return sorted(found, key=lambda entry: entry.relative + b"/" * entry.folder)
+
+
+def _is_elsewhere_too(link: Path, real_root: str) -> bool:
+    """Tell whether a linked folder holds the link itself (a loop), or is reached by its own path below the root."""
+    target = os.path.realpath(link)
+    here = os.path.realpath(link.parent)
+    if _holds(target, here) or _holds(target, real_root):
+        return True
+    if not _holds(real_root, target):
+        return False
+    return not any(part.startswith(".") for part in Path(os.path.relpath(target, real_root)).parts)
+
+
+def _holds(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _mode(link: Path) -> int | None:
+    """What a link leads to; None when it leads to nothing, in circles or past a closed door."""
+    try:
+        return link.stat().st_mode
+    except OSError:
+        return None
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _look(path: Path, relative: bytes) -> Found | Skipped:
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        broken = isinstance(error, FileNotFoundError) and path.is_symlink()
+        return Skipped(path_text(relative), "The link leads to nothing." if broken else _trouble(error, "file"))
+    if stat.S_ISDIR(status.st_mode):
+        return Skipped(path_text(relative), "It is a folder, not a picture file.")
+    if not stat.S_ISREG(status.st_mode):
+        return Skipped(path_text(relative), "It is a pipe, a socket or a device, not a regular file.")
+    return Found(path, relative, status.st_size, _moment(status.st_mtime_ns))
+
+
+def _moment(nanoseconds: int) -> str:
+    try:
+        moment = _EPOCH + timedelta(milliseconds=nanoseconds // 1_000_000)
+    except OverflowError:  # a damaged file system's year 300,000
+        moment = _EPOCH
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# -- sentences
+
+
+def _trouble(error: Exception, what: str) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"The {what} does not exist (any more)."
+    if isinstance(error, PermissionError):
+        return f"The {what} may not be read by this user."
+    return f"The {what} cannot be looked at ({_cause(error)})."
+
+
+def _cause(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _show(path: Path) -> str:
+    return path_text(os.fsencode(path))
