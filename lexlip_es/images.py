@@ -5,6 +5,8 @@ another batch and on another thread. Every trouble with a file (hostile, cut sho
 `PictureError`; trouble with its metadata costs the metadata only. The file's extension is not looked at.
 """
 
+import contextlib
+import ctypes
 import hashlib
 import io
 import logging
@@ -13,21 +15,18 @@ import re
 import stat
 import unicodedata
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal
 
 from lexlip_es.errors import LexlipError
+from lexlip_es.pixels import Pixels, fitted, flattened, swaps_sides, turned
 
 if TYPE_CHECKING:  # Pillow takes 30 ms to import, and commands that only ask a query table never need it
     from PIL.Image import Image as PillowImage
-
-Pixels: TypeAlias = NDArray[np.uint8]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF")
 MAX_PIXELS = 250_000_000
@@ -37,7 +36,8 @@ MAX_FILE_BYTES = 1 << 30
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _CAMERA_LENGTH = 100
-_ORIENTATION, _MAKE, _MODEL, _EXIF_FOLDER, _TAKEN, _TAKEN_OFFSET = 0x0112, 0x010F, 0x0110, 0x8769, 0x9003, 0x9011
+_ORIENTATION, _MAKE, _MODEL, _TAKEN, _TAKEN_OFFSET = 0x0112, 0x010F, 0x0110, 0x9003, 0x9011
+_TAGS = ((0, _ORIENTATION), (0, _MAKE), (0, _MODEL), (0x8769, _TAKEN), (0x8769, _TAKEN_OFFSET))  # (EXIF's folder, tag)
 
 
 class PictureError(LexlipError):
@@ -140,9 +140,6 @@ def _refuse_unless_regular(status: os.stat_result, path: Path) -> None:
         raise PictureError(f"The file is larger than {MAX_FILE_BYTES >> 30} GiB.", path)
 
 
-# -- pixels
-
-
 def _decode(data: bytes, spec: PictureSpec) -> Picture:
     from PIL import Image
 
@@ -151,96 +148,31 @@ def _decode(data: bytes, spec: PictureSpec) -> Picture:
         width, height = image.size  # from the header: nothing is decoded yet
         if width * height > MAX_PIXELS:
             raise PictureError(_too_large(f"{width} x {height} pixels"))
-        # JPEG can decode at 1/2, 1/4, 1/8; twice the wanted size leaves the resize below enough to choose from.
+        # JPEG can decode at 1/2, 1/4, 1/8; twice the wanted size leaves the resize enough to choose from.
         image.draft(None, (2 * spec.size, 2 * spec.size))
         image.load()
         exif = _exif(image)
         orientation = exif.get(_ORIENTATION)
-        turn = _turns().get(orientation) if isinstance(orientation, int) else None
-        upright = _flat(image) if turn is None else _flat(image).transpose(turn)
-        pixels = np.array(_fit(upright, spec).convert("RGB"), dtype=np.uint8)  # (S, S, 3)
-    if turn is not None and orientation in (5, 6, 7, 8):
+        upright = turned(flattened(image, 2 * spec.size), orientation)
+        pixels = fitted(upright, spec.size, spec.resize, spec.interpolation)
+    if swaps_sides(orientation):
         width, height = height, width
     return Picture(pixels, width, height, _taken_at(exif), _camera(exif))
-
-
-def _fit(image: "PillowImage", spec: PictureSpec) -> "PillowImage":
-    from PIL import Image
-
-    width, height = image.size
-    box: tuple[float, float, float, float] = (0, 0, width, height)
-    if spec.resize == "crop":
-        # The centred square, resized, is the resized picture's centre, and a 1 x 100,000 strip makes no giant between.
-        side = min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
-        box = (left, top, left + side, top + side)
-    if image.size == (spec.size, spec.size):
-        return image
-    kernel = Image.Resampling.BICUBIC if spec.interpolation == "bicubic" else Image.Resampling.BILINEAR
-    return image.resize((spec.size, spec.size), kernel, box=box)
-
-
-def _flat(image: "PillowImage") -> "PillowImage":
-    """Bring any mode to RGB, or to L, which resizes to the same values with less memory; see-through becomes white."""
-    from PIL import Image
-
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_eight_bits(np.asarray(image)))
-    if image.has_transparency_data:
-        see_through = image.convert("RGBA")
-        white = Image.new("RGB", image.size, (255, 255, 255))
-        white.paste(see_through, mask=see_through)
-        return white
-    if image.mode in ("RGB", "L"):
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
-
-
-def _eight_bits(values: NDArray[Any]) -> Pixels:
-    """Bring grey values (H, W) of 16 bits, 32 bits or floats to 0..255.
-
-    16-bit values keep their scale. Wider types have none that is written down, so the smallest usual one that holds the
-    picture's values is taken (0..1 for floats, 0..255, 0..65535), and beyond these the values' own span.
-    """
-    if values.dtype.itemsize == 2:
-        return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    grey = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(grey.min()), float(grey.max())
-    usual = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
-    top = next((scale for scale in usual if low >= 0 and high <= scale), None)
-    grey = grey * (255.0 / top) if top else (grey - low) * (255.0 / ((high - low) or 1.0))
-    return np.rint(grey).astype(np.uint8)
-
-
-@cache
-def _turns() -> dict[int, Any]:
-    """What makes a picture upright, by EXIF orientation."""
-    from PIL.Image import Transpose
-
-    return {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
 
 
 # -- metadata
 
 
 def _exif(image: "PillowImage") -> dict[int, Any]:
-    """Read the tags that are used, whichever of them can be read."""
+    """Read the tags that are used, each of them that can be read."""
     found: dict[int, Any] = {}
-    try:
-        exif = image.getexif()
-        found.update({tag: exif[tag] for tag in (_ORIENTATION, _MAKE, _MODEL) if tag in exif})
-        folder = exif.get_ifd(_EXIF_FOLDER)
-        found.update({tag: folder[tag] for tag in (_TAKEN, _TAKEN_OFFSET) if tag in folder})
-    except Exception:  # damaged metadata never loses the picture
-        logging.getLogger(__name__).debug("EXIF cannot be read", exc_info=True)
+    for folder, tag in _TAGS:
+        try:
+            tags: Mapping[int, Any] = image.getexif().get_ifd(folder) if folder else image.getexif()
+            if tag in tags:
+                found[tag] = tags[tag]
+        except Exception:  # damaged metadata never loses the picture
+            logging.getLogger(__name__).debug("EXIF tag %d cannot be read", tag, exc_info=True)
     return found
 
 
@@ -325,8 +257,12 @@ def _pillow_modules() -> Any:
 
 @cache
 def _set_up_pillow() -> None:
-    from PIL import Image
+    from PIL import Image, _imaging
 
     logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints its errors when nothing is set up
     if Image.MAX_IMAGE_PIXELS is not None:  # Pillow refuses at twice this number: by default, 200-megapixel phones
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS // 2)
+    with contextlib.suppress(AttributeError, OSError):  # libtiff prints what it dislikes, unless its handlers are taken
+        library = ctypes.CDLL(_imaging.__file__)
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
