@@ -1,8 +1,9 @@
 """How good is a ranking: the rank of the right answer, recall at k and the median rank, in both directions.
 
-A tie counts half: rank = 1 + (scores greater than the right one) + (others equal to it) / 2. Counting only the greater ones would reward
-a collapsed model that scores everything alike. A candidate that the engine did not return has score 0, as in memory.
-Picture to text has several right captions; the best-ranked one counts, so its recall is hit@k (Success@k in ir_measures).
+A tie counts half: rank = 1 + (scores greater than the right one) + (others equal to it) / 2. Counting only the greater ones
+would reward a collapsed model that scores everything alike. A candidate that the engine did not return has score 0, as in
+memory. Picture to text has several right captions; the best-ranked one counts, so its recall is hit@k (Success@k in
+ir_measures).
 """
 
 from collections.abc import Sequence
@@ -47,8 +48,10 @@ class Recall:
     @classmethod
     def of(cls, found: Ranks, candidates: int) -> "Recall":
         """Summarise ranks (Q,)."""
-        at = [round(100 * float(np.mean(found <= k)), 2) if len(found) else 0.0 for k in (1, 5, 10)]
-        return cls(*at, float(np.median(found)) if len(found) else 0.0, len(found), candidates)
+        if not len(found):
+            return cls(0.0, 0.0, 0.0, 0.0, 0, candidates)
+        at_1, at_5, at_10 = (round(100 * float(np.mean(found <= k)), 2) for k in (1, 5, 10))
+        return cls(at_1, at_5, at_10, float(np.median(found)), len(found), candidates)
 
     def __str__(self) -> str:
         return f"R@1 {self.at_1:.1f}  R@5 {self.at_5:.1f}  R@10 {self.at_10:.1f}  median rank {self.median_rank:g}"

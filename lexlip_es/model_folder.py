@@ -1,12 +1,12 @@
 """A model folder: `config.json`, tokenizer, weights and exports, and the identity that index and query must share.
 
-    config.json                 shapes, preprocessing, vocabulary hash, pruning, provenance, exported files with their SHA-256
-    tokenizer.json              WordPiece vocabulary
-    model.safetensors           torch weights (a checkpoint; absent in a folder packed for inference only)
-    pictures.onnx               picture encoder
-    query_table.safetensors     text side without a network: what each piece asks for
-    texts.onnx                  text tower (optional)
-    README.md, MODEL_LICENSE    model card, terms of the weights
+config.json                 shapes, preprocessing, vocabulary hash, pruning, provenance, exported files with their SHA-256
+tokenizer.json              WordPiece vocabulary
+model.safetensors           torch weights (a checkpoint; absent in a folder packed for inference only)
+pictures.onnx               picture encoder
+query_table.safetensors     text side without a network: what each piece asks for
+texts.onnx                  text tower (optional)
+README.md, MODEL_LICENSE    model card, terms of the weights
 """
 
 import hashlib
@@ -136,6 +136,6 @@ def starter_path() -> Path:
 
 
 def open_model(path: str | Path | None = None) -> ModelFolder:
-    """The model to use: the given folder, else the one that `LEXLIP_MODEL` names, else the shipped starter model."""
-    chosen = path or os.environ.get("LEXLIP_MODEL")
+    """The model to use: the given folder, else the one that `LEXLIP_ES_MODEL` names, else the shipped starter model."""
+    chosen = path or os.environ.get("LEXLIP_ES_MODEL")
     return ModelFolder.open(Path(chosen) if chosen else starter_path())

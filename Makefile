@@ -1,0 +1,37 @@
+# make demo: the whole way on an embedded OpenSearch.  make test: every check and test.  Both do all their set-up in .venv;
+# nothing but Python 3.11+ (with its venv module) and make is needed beforehand.
+PYTHON ?= python3
+BIN := .venv/bin
+COMMA := ,
+# uv installs several times faster; pip itself serves where uv cannot (an index known to pip's configuration only).
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python $(1) || $(BIN)/python -m pip install --quiet $(1)
+
+.PHONY: demo test lint clean
+demo: .venv/demo
+	$(BIN)/lexlip-es demo
+
+test: lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/base:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lexlip-es needs Python 3.11 or later: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip uv
+	touch $@
+
+.venv/demo: .venv/base pyproject.toml
+	$(call INSTALL,--editable '.[demo]')
+	touch $@
+
+.venv/test: .venv/base pyproject.toml
+	$(call INSTALL,--editable '.[demo$(COMMA)train]' --group test)
+	touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist
+

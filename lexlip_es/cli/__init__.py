@@ -1,0 +1,36 @@
+"""The command line: typer, one file a command, no logic. Data goes to stdout, talk to stderr."""
+
+import sys
+
+import typer
+
+from lexlip_es.cli import demo, engine, evaluate, export, index, pack, query, search, terms, train
+from lexlip_es.errors import LexlipError
+
+app = typer.Typer(
+    name="lexlip-es",
+    help="Text-to-picture search for Elasticsearch and OpenSearch, without a vector index.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(index.index)
+app.command()(search.search)
+app.command()(query.query)
+app.command()(terms.terms)
+app.command()(export.export)
+app.command()(evaluate.evaluate)
+app.command()(train.train)
+app.command()(pack.pack)
+app.command()(demo.demo)
+app.add_typer(engine.app, name="engine")
+
+
+def main() -> None:
+    """Run a command; a mistake that a person can mend ends in one sentence on stderr and its exit code."""
+    try:
+        app()
+    except LexlipError as error:
+        print(f"lexlip-es: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,42 @@
+"""`lexlip-es export`: pictures to a file of bulk lines; no server is asked."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lexlip_es.cli import common
+from lexlip_es.cli.index import stopped_by_ctrl_c
+
+
+def export(
+    images: Annotated[Path, typer.Option("--images", help="The folder of pictures.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="The file to write: FILE.ndjson or FILE.ndjson.gz; FILE.index.json beside it.")
+    ],
+    captions: common.CaptionsOption = None,
+    files: common.FilesOption = None,
+    index: common.IndexOption = None,
+    collection: Annotated[
+        str | None,
+        typer.Option("--collection", help="Name of this set of documents; default: the folder's absolute path."),
+    ] = None,
+    terms: common.TermsOption = None,
+    model: common.ModelOption = None,
+    runtime: common.RuntimeOption = "auto",
+    as_json: common.JsonOption = False,
+) -> None:
+    """Write bulk lines for any loader. Create the index first: PUT NAME-000001 with FILE.index.json, then POST _bulk.
+
+    Exit codes are those of `lexlip-es index`.
+    """
+    from lexlip_es.encoders import load_encoder
+    from lexlip_es.exporting import export_pictures
+    from lexlip_es.indexing import Run
+    from lexlip_es.model_folder import open_model
+    from lexlip_es.searching import default_index
+
+    run = Run.of(load_encoder(open_model(model), runtime=runtime), images, collection=collection, terms=terms)
+    with stopped_by_ctrl_c(run.stop), common.progress("pictures") as run.progress:
+        report = export_pictures(run, images, out, default_index(index), files=files, captions=captions)
+    common.finish(report, as_json)

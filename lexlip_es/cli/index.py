@@ -1,0 +1,68 @@
+"""`lexlip-es index`: pictures, or texts, into an index."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lexlip_es.cli import common
+
+
+def index(
+    images: Annotated[Path | None, typer.Option("--images", help="The folder of pictures.")] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option("--texts", help="Texts to be found by a picture: CSV, TSV, JSONL, JSON, or one a line."),
+    ] = None,
+    captions: common.CaptionsOption = None,
+    files: common.FilesOption = None,
+    index: common.IndexOption = None,
+    collection: Annotated[
+        str | None,
+        typer.Option("--collection", help="Name of this set of documents; default: the folder's absolute path."),
+    ] = None,
+    terms: common.TermsOption = None,
+    model: common.ModelOption = None,
+    text_side: common.TextSideOption = "auto",
+    runtime: common.RuntimeOption = "auto",
+    url: common.UrlOption = None,
+    as_json: common.JsonOption = False,
+) -> None:
+    """Index a folder of pictures (--images), or a file of texts (--texts).
+
+    Exit codes: 0 all indexed, 1 failed or refused, 3 some were skipped, 130 interrupted after finishing what was begun.
+    """
+    from lexlip_es.encoders import load_encoder
+    from lexlip_es.indexing import Run, index_pictures, index_texts, require_one_source
+    from lexlip_es.model_folder import open_model
+
+    source = require_one_source(images, texts)
+    encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
+    run = Run.of(encoder, source, collection=collection, terms=terms)
+    engine = common.connected(url)
+    with stopped_by_ctrl_c(run.stop), common.progress("pictures" if images else "texts") as run.progress:
+        if images:
+            report = index_pictures(engine, run, images, index, files=files, captions=captions)
+        else:
+            report = index_texts(engine, run, source, index, files=files)
+    common.finish(report, as_json)
+
+
+class stopped_by_ctrl_c:
+    """Within it the first Ctrl-C sets an event, for an orderly end; the second one interrupts at once."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGINT, self._first)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _first(self, *_: object) -> None:
+        common.say("finishing what is begun; Ctrl-C again stops at once.")
+        self._stop.set()
+        signal.signal(signal.SIGINT, self._before)

@@ -1,0 +1,25 @@
+"""`lexlip-es train`: train a model by a recipe."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lexlip_es.cli import common
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="A recipe (TOML), for example training/configs/starter.toml.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting of the recipe: --set data.images=DIR (repeatable)."),
+    ] = None,
+) -> None:
+    """Train by a recipe; ends with a checkpoint folder for `lexlip-es pack`. Needs the train extra."""
+    from lexlip_es.extras import require_extra
+
+    require_extra("train", "torch", "timm", "transformers", "accelerate")
+    from lexlip_training.recipe import load_recipe
+    from lexlip_training.train import train as run
+
+    print(run(load_recipe(config, overrides or []), report=common.say))

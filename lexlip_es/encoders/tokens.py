@@ -1,0 +1,21 @@
+"""Text to word-piece ids with the model's own tokenizer."""
+
+from collections.abc import Sequence
+
+from tokenizers import Tokenizer
+
+from lexlip_es.model_folder import ModelFolder
+
+
+def open_tokenizer(model: ModelFolder) -> Tokenizer:
+    """The folder's tokenizer: [CLS] ... [SEP], cut at the model's `max_tokens`, never padded."""
+    tokenizer = Tokenizer.from_file(str(model.tokenizer_path))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(model.max_tokens)
+    return tokenizer
+
+
+def token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """The ids of each text. Lone surrogates (half an emoji from a broken file name or caption) become U+FFFD."""
+    clean = [text.encode("utf-8", "replace").decode() if not text.isascii() else text for text in texts]
+    return [encoding.ids for encoding in tokenizer.encode_batch(clean)]

@@ -1,0 +1,184 @@
+"""Recall on captioned pictures, in memory and through an engine: text to picture, and picture to text.
+
+In memory the scores are the reference scores of truncated documents and pruned queries, which is what the engine computes;
+asking the engine as well shows that nothing is lost on the way.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexlip_es.captions import Text, read_captions, read_names, read_texts
+from lexlip_es.documents import document_id
+from lexlip_es.encoders import Encoder
+from lexlip_es.engines.protocol import Engine
+from lexlip_es.errors import LexlipError
+from lexlip_es.evaluation import Ranks, Recall, rank_of_best, ranks
+from lexlip_es.images import open_picture
+from lexlip_es.indexing import BATCH, batched
+from lexlip_es.model_folder import Pruning
+from lexlip_es.queries import search_body
+from lexlip_es.searching import read_index_meta
+from lexlip_es.weights import SparseWeights, prepare_documents, prepare_queries, reference_scores
+
+_SEARCHES_AT_ONCE = 50
+_RESULT_WINDOW = 10_000  # index.max_result_window, the most hits that an engine returns by default
+
+
+@dataclass(frozen=True)
+class CaptionedPictures:
+    """Pictures by relative name, and their captions; `gold[j]` is the picture that caption j describes."""
+
+    root: Path
+    names: list[str]
+    texts: list[Text]
+
+    @property
+    def gold(self) -> list[int]:
+        """For each text the position of its picture."""
+        place = {name: i for i, name in enumerate(self.names)}
+        return [place[text.picture or ""] for text in self.texts]
+
+    @property
+    def captions_of(self) -> list[list[int]]:
+        """For each picture the positions of its texts."""
+        owned: list[list[int]] = [[] for _ in self.names]
+        for j, i in enumerate(self.gold):
+            owned[i].append(j)
+        return owned
+
+
+def read_captioned_pictures(root: Path, captions: Path, files: Path | None = None) -> CaptionedPictures:
+    """The captioned pictures under the folder (of those that `files` lists); raises `LexlipError` if there are none."""
+    captioned = read_captions(captions)
+    wanted = read_names(files) if files else list(captioned)
+    names = [name for name in wanted if captioned.get(name) and (root / name).is_file()]
+    if not names:
+        raise LexlipError(f"no picture under {root} has a caption in {captions}: the names there are relative to the folder.")
+    chosen = set(names)
+    return CaptionedPictures(root, names, [text for text in read_texts(captions) if text.picture in chosen])
+
+
+@dataclass(frozen=True)
+class EncodedPictures:
+    """Both sides of an evaluation, as the encoder gave them."""
+
+    pictures: SparseWeights
+    texts: SparseWeights
+
+
+def encode(encoder: Encoder, data: CaptionedPictures, progress: Callable[[], None] = lambda: None) -> EncodedPictures:
+    """Encode all pictures and texts; raises `PictureError` for an unreadable picture, since a measure must not leave one out."""
+    batches = []
+    for names in batched(data.names, BATCH):
+        pixels = [open_picture(data.root / name, encoder.model.picture_spec).pixels for name in names]
+        batches.append(encoder.encode_pictures(pixels))
+        for _ in names:
+            progress()
+    texts = [encoder.encode_texts([text.text for text in batch]) for batch in batched(data.texts, 256)]
+    return EncodedPictures(SparseWeights.concat(batches), SparseWeights.concat(texts))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Ranks in both directions and their summary; `picture_to_text` counts a hit of any of a picture's texts."""
+
+    text_to_picture: Recall
+    picture_to_text: Recall
+    text_ranks: Ranks
+    picture_ranks: Ranks
+
+    def to_json(self) -> dict[str, Any]:
+        """The summaries as JSON."""
+        return {"text_to_picture": asdict(self.text_to_picture), "picture_to_text": asdict(self.picture_to_text)}
+
+
+def _measured(text_ranks: Ranks, picture_ranks: Ranks, n_pictures: int, n_texts: int) -> Measured:
+    return Measured(Recall.of(text_ranks, n_pictures), Recall.of(picture_ranks, n_texts), text_ranks, picture_ranks)
+
+
+def measure(encoded: EncodedPictures, data: CaptionedPictures, pruning: Pruning) -> Measured:
+    """Rank in memory, with the scores that an engine computes."""
+    documents = prepare_documents(encoded.pictures, pruning.picture_terms)
+    text_ranks = ranks(reference_scores(prepare_queries(encoded.texts, pruning.query_terms), documents), [[i] for i in data.gold])
+    texts = prepare_documents(encoded.texts, pruning.picture_terms)
+    queries = prepare_queries(encoded.pictures, pruning.picture_terms)
+    return _measured(text_ranks, ranks(reference_scores(queries, texts), data.captions_of), len(data.names), len(data.texts))
+
+
+def measure_on_engine(
+    engine: Engine,
+    encoder: Encoder,
+    encoded: EncodedPictures,
+    data: CaptionedPictures,
+    *,
+    pictures: str,
+    texts: str,
+    picture_collection: str,
+    text_collection: str,
+    query_terms: int,
+) -> Measured:
+    """Rank by searching two indices that `lexlip-es index` made of the same pictures and texts.
+
+    The number of terms a document keeps is that of the indices; other documents in them count as candidates. Raises
+    `LexlipError` when a picture or a text is not there, `ModelMismatchError` for another model.
+    """
+    place_of_picture = {document_id(picture_collection, name.encode()): i for i, name in enumerate(data.names)}
+    place_of_text = {document_id(text_collection, text.key.encode()): j for j, text in enumerate(data.texts)}
+    terms = read_index_meta(engine, pictures).meta["pruning"]["terms"]
+    by_text = _search_all(engine, encoder, pictures, prepare_queries(encoded.texts, query_terms), place_of_picture)
+    by_picture = _search_all(engine, encoder, texts, prepare_queries(encoded.pictures, terms), place_of_text)
+    text_ranks = np.array([rank_of_best(scores, [gold]) for scores, gold in zip(by_text, data.gold, strict=True)])
+    picture_ranks = np.array([rank_of_best(scores, gold) for scores, gold in zip(by_picture, data.captions_of, strict=True)])
+    return _measured(text_ranks, picture_ranks, engine.count(pictures), engine.count(texts))
+
+
+def _search_all(
+    engine: Engine, encoder: Encoder, index: str, queries: SparseWeights, places: Mapping[str, int]
+) -> Iterator[NDArray[np.float32]]:
+    """For each query every candidate's score (N,), known documents first; 0 for what the engine did not return."""
+    read_index_meta(engine, index).require_model(encoder.model)
+    candidates = engine.count(index)
+    _require_all(engine, index, places)
+    size = min(candidates, _RESULT_WINDOW)
+    bodies = [search_body(queries.row(i), encoder.model.lexicon, size, fields=()) for i in range(len(queries))]
+    for batch in batched(bodies, _SEARCHES_AT_ONCE):
+        asked = [body for body in batch if body["query"]["bool"]["should"]]
+        answers = iter(engine.msearch(index, asked) if asked else [])
+        for body in batch:
+            scores = np.zeros(candidates, np.float32)
+            others = len(places)
+            for hit in next(answers)["hits"]["hits"] if body["query"]["bool"]["should"] else ():
+                place = places.get(hit["_id"])
+                if place is None:
+                    place, others = others, others + 1
+                scores[place] = np.float32(hit["_score"])
+            yield scores
+
+
+def _require_all(engine: Engine, index: str, places: Mapping[str, int]) -> None:
+    there = {hit["_id"] for hit in engine.scan(index, fields=())}
+    missing = len(places.keys() - there)
+    if missing:
+        raise LexlipError(
+            f"{missing} of {len(places)} documents are not in index {index}: "
+            "index the same files, from the same folder or with the same --collection, before evaluating."
+        )
+
+
+def scale_pruning(pruning: Pruning, picture_terms: int | None, query_terms: int | None) -> Pruning:
+    """The model's pruning with what the caller wants otherwise."""
+    return replace(
+        pruning,
+        picture_terms=picture_terms or pruning.picture_terms,
+        query_terms=query_terms or pruning.query_terms,
+    )
+
+
+def differing(one: Sequence[float] | Ranks, other: Sequence[float] | Ranks) -> int:
+    """How many ranks differ."""
+    return int(np.count_nonzero(np.asarray(one) != np.asarray(other)))

@@ -1,0 +1,152 @@
+"""From a sentence or a picture to ranked hits: encode, prune, ask the engine, read the answer."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexlip_es.encoders import Encoder
+from lexlip_es.engines.errors import UnknownIndexError
+from lexlip_es.engines.protocol import Engine
+from lexlip_es.errors import LexlipError, UsageError
+from lexlip_es.images import open_picture
+from lexlip_es.mappings import IndexMeta, Kind
+from lexlip_es.queries import Hit, Row, read_hit, search_body
+from lexlip_es.weights import prepare_documents, prepare_queries
+
+DEFAULT_INDEX: dict[Kind, str] = {"picture": "pictures", "text": "texts"}
+
+
+def default_index(name: str | None, kind: Kind = "picture") -> str:
+    """The alias to use: the given one, else `pictures` or `texts`."""
+    return name or DEFAULT_INDEX[kind]
+
+
+def require_subject(text: str | None, picture: Path | None) -> None:
+    """Raise `UsageError` unless there is one thing to search for, a text that is not empty or a picture."""
+    if (text is None) == (picture is None):
+        raise UsageError("search for one thing: give a sentence, or a picture with --image.")
+    if text is not None:
+        _require_text(text)
+
+
+def _require_text(text: str) -> None:
+    if not text.strip():
+        raise UsageError('the query is empty: say what the picture shows, for example "a dog on a beach".')
+
+
+def query_row(encoder: Encoder, text: str, k: int | None = None) -> Row:
+    """A sentence's terms and weights, cut to k (default: the model's number of query terms).
+
+    Raises `UsageError` for an empty text, and for one without any term that the model searches by.
+    """
+    _require_text(text)
+    weights = prepare_queries(encoder.encode_texts([text]), k or encoder.model.pruning.query_terms)
+    terms, _ = weights.row(0)
+    if not len(terms):
+        raise UsageError(f'"{text.strip()[:80]}" has no word that this model searches by: name something that can be seen.')
+    return weights.row(0)
+
+
+def picture_row(encoder: Encoder, picture: Path, k: int | None = None) -> Row:
+    """A picture's terms and weights as a query (default: the model's number of picture terms); `PictureError` if it is none."""
+    pixels = open_picture(picture, encoder.model.picture_spec).pixels
+    weights = prepare_queries(encoder.encode_pictures([pixels]), k or encoder.model.pruning.picture_terms)
+    if not len(weights.terms):
+        raise LexlipError(f"{picture} has no terms under model {encoder.model.name}: try another picture.")
+    return weights.row(0)
+
+
+@dataclass(frozen=True)
+class DescribedTerm:
+    """A term and its weight, as `lexlip-es terms` shows it."""
+
+    term: str
+    piece: str
+    weight: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The term as JSON."""
+        return {"term": self.term, "piece": self.piece, "weight": self.weight}
+
+
+def describe(encoder: Encoder, subject: str, k: int | None = None) -> list[DescribedTerm]:
+    """The terms of a picture file as they would be stored, or of a text as they would be asked."""
+    row: tuple[NDArray[np.int32], NDArray[np.float32]]
+    if subject.strip() and Path(subject).exists():
+        pixels = open_picture(Path(subject), encoder.model.picture_spec).pixels
+        row = prepare_documents(encoder.encode_pictures([pixels]), k or encoder.model.pruning.picture_terms).row(0)
+    else:
+        row = query_row(encoder, subject, k)
+    lexicon = encoder.model.lexicon
+    return [
+        DescribedTerm(lexicon.word(term), lexicon.pieces[term], float(weight))
+        for term, weight in zip(row[0].tolist(), row[1], strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The hits of one search. `took_ms` is the engine's own time, `total_ms` the whole search's, encoding included."""
+
+    query: str
+    index: str
+    model: str
+    took_ms: int
+    total_ms: float
+    hits: list[Hit]
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as design contract 9 gives it."""
+        return {
+            "query": self.query,
+            "index": self.index,
+            "model": self.model,
+            "took_ms": self.took_ms,
+            "total_ms": round(self.total_ms, 2),
+            "hits": [hit.to_json() for hit in self.hits],
+        }
+
+
+def read_index_meta(engine: Engine, name: str) -> IndexMeta:
+    """`_meta.lexlip` of the index behind a name; raises `LexlipError` if there is none, or several, or it is not ours."""
+    found = engine.indices(name)
+    if not found:
+        raise UnknownIndexError(name, "the server")
+    if len(found) > 1:
+        raise LexlipError(f"{name} stands for {len(found)} indices ({', '.join(sorted(found))}): name one of them with --index.")
+    index, body = next(iter(found.items()))
+    return IndexMeta.of(index, body["mappings"])
+
+
+class Searcher:
+    """Searches one index with one model; the index's model is checked once, when the searcher is made."""
+
+    def __init__(self, engine: Engine, encoder: Encoder, index: str) -> None:
+        """Raises `LexlipError` for an unknown or foreign index, `ModelMismatchError` for one made with another model."""
+        self.engine, self.encoder, self.index = engine, encoder, index
+        self.meta = read_index_meta(engine, index)
+        self.meta.require_model(encoder.model)
+
+    def by_text(self, text: str, k: int = 10) -> SearchResult:
+        """The k best documents for a sentence; raises `UsageError` for a text without a term to search by."""
+        started = time.perf_counter()
+        return self._search(text, query_row(self.encoder, text), k, started)
+
+    def by_picture(self, picture: Path, k: int = 10) -> SearchResult:
+        """The k best documents for a picture: its texts in a text index, similar pictures in a picture index."""
+        started = time.perf_counter()
+        return self._search(str(picture), picture_row(self.encoder, picture), k, started)
+
+    def _search(self, query: str, row: Row, k: int, started: float) -> SearchResult:
+        with_caption = self.meta.kind == "text"
+        fields: Sequence[str] = ("path", "collection", "terms", *(("caption",) if with_caption else ()))
+        lexicon = self.encoder.model.lexicon
+        answer = self.engine.search(self.index, search_body(row, lexicon, k, fields=fields))
+        hits = [read_hit(hit, row, lexicon, with_caption=with_caption) for hit in answer["hits"]["hits"]]
+        total_ms = 1000 * (time.perf_counter() - started)
+        return SearchResult(query, self.index, self.encoder.model.identity, int(answer["took"]), total_ms, hits)

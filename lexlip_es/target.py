@@ -1,0 +1,78 @@
+"""The index that a run writes into: `NAME-000001` behind the alias `NAME`, made for the first load and left in peace afterwards.
+
+Refresh and replicas are changed only while nobody searches the index, that is before the alias points to it; the originals
+stand in `_meta.lexlip.load`, so that a run after a crash restores them (design contract 8).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lexlip_es.engines.protocol import Engine
+from lexlip_es.errors import LexlipError
+from lexlip_es.mappings import LOAD_SETTINGS, IndexMeta, Kind, index_body, index_meta
+from lexlip_es.model_folder import ModelFolder
+
+
+def first_index(alias: str) -> str:
+    """The name of the first index behind an alias: `pictures` -> `pictures-000001`."""
+    return f"{alias}-000001"
+
+
+@dataclass(frozen=True)
+class Target:
+    """An index to write into; `loading` means that it is new and the alias does not point to it yet."""
+
+    alias: str
+    index: str
+    meta: dict[str, Any]
+    loading: bool
+
+
+@contextmanager
+def open_target(engine: Engine, alias: str, model: ModelFolder, kind: Kind, terms: int, *, shards: int = 1) -> Iterator[Target]:
+    """The index behind the alias, created where there is none; on leaving, a new one is made searchable and the alias set.
+
+    A load that was interrupted is taken up again. Raises `LexlipError` for a foreign index, another kind of documents, or an
+    alias over several indices, `ModelMismatchError` for another model or number of terms.
+    """
+    target = _find(engine, alias, model, kind, terms, shards)
+    yield target
+    # Not in a `finally`: after an error the engine may be gone, and a load that did not end must not look complete. The next
+    # run finds it by its name and its `_meta.lexlip.load`, and ends it.
+    if target.loading:
+        _publish(engine, target)
+    else:
+        engine.refresh(target.index)
+
+
+def _find(engine: Engine, alias: str, model: ModelFolder, kind: Kind, terms: int, shards: int) -> Target:
+    serving = engine.indices(alias)
+    if len(serving) > 1:
+        raise LexlipError(
+            f"alias {alias} stands for {len(serving)} indices, so it is unclear where to write: name one with --index."
+        )
+    for index, body in (serving or engine.indices(first_index(alias))).items():
+        meta = IndexMeta.of(index, body["mappings"])
+        meta.require_same_documents(model, kind, terms)
+        return Target(alias, index, meta.meta, loading=not serving)
+    meta_of_new = index_meta(model, kind, terms)
+    body = index_body(meta_of_new, shards=shards)
+    usual = body["settings"]["index"]
+    # null restores the server's default of a setting that the template does not name
+    meta_of_new["load"] = {name: usual.get(name) for name in LOAD_SETTINGS}
+    usual |= LOAD_SETTINGS
+    engine.create_index(first_index(alias), body)
+    return Target(alias, first_index(alias), meta_of_new, loading=True)
+
+
+def _publish(engine: Engine, target: Target) -> None:
+    saved = target.meta.get("load")
+    engine.refresh(target.index)
+    engine.force_merge(target.index)
+    if saved:
+        engine.put_settings(target.index, {"index": saved})
+        usual = {key: value for key, value in target.meta.items() if key != "load"}
+        engine.put_mapping(target.index, {"_meta": {"lexlip": usual}})
+    engine.update_aliases([{"add": {"index": target.index, "alias": target.alias}}])
