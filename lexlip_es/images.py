@@ -94,6 +94,8 @@ def open_picture(source: Path | bytes, spec: PictureSpec) -> Picture:
         data, path = read_picture_file(source), source
     else:
         data, path = source, None
+        if not data:
+            raise PictureError("The file is empty.")
     try:
         return _decode(data, spec)
     except PictureError as error:
@@ -147,7 +149,7 @@ def _decode(data: bytes, spec: PictureSpec) -> Picture:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         width, height = image.size  # from the header: nothing is decoded yet
         if width * height > MAX_PIXELS:
-            raise PictureError(_too_large(f"{width} x {height} pixels"))
+            raise PictureError(_too_large(width * height))
         # JPEG can decode at 1/2, 1/4, 1/8; twice the wanted size leaves the resize enough to choose from.
         image.draft(None, (2 * spec.size, 2 * spec.size))
         image.load()
@@ -215,7 +217,8 @@ def _reason(error: Exception, data: bytes) -> str:
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(error, Image.DecompressionBombError):
-        return _too_large("")
+        pixels = re.search(r"\((\d+) pixels\)", str(error))
+        return _too_large(int(pixels[1]) if pixels else None)
     if isinstance(error, MemoryError):
         return "There is not enough memory to decode the picture."
     if isinstance(error, UnidentifiedImageError):
@@ -230,9 +233,9 @@ def _reason(error: Exception, data: bytes) -> str:
     return f"The picture's data is damaged or of an unknown kind ({said or type(error).__name__})."
 
 
-def _too_large(size: str) -> str:
-    limit = f"the limit of {MAX_PIXELS // 1_000_000} megapixels"
-    return f"The picture has {size}, more than {limit}." if size else f"The picture has more pixels than {limit}."
+def _too_large(pixels: int | None) -> str:
+    size = f"{pixels / 1e6:,.0f} megapixels" if pixels else "too many pixels"
+    return f"The picture has {size}, and at most {MAX_PIXELS // 1_000_000} megapixels are decoded."
 
 
 def _printable(path: Path) -> str:
