@@ -1,0 +1,121 @@
+"""From a recipe to a model with its start weights."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from lexlip_es.errors import LexlipError
+from lexlip_es.lexicon import Lexicon
+from lexlip_training.data import Pieces, Split, tokenise
+from lexlip_training.lexlip import Architecture, LexLip
+from lexlip_training.masked_lm import PretrainedText, load_text, random_text
+from lexlip_training.pieces import active_pieces, bag_start, centred, document_frequency, speakable
+from lexlip_training.recipe import Recipe
+from lexlip_training.starter_weights import minilm_folder, packaged_backbone
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model ready to train, its vocabulary, and the training captions as pieces."""
+
+    model: LexLip
+    lexicon: Lexicon
+    tokenizer_file: Path
+    pieces: Pieces
+
+
+def build(recipe: Recipe, train: Split) -> Built:
+    """Make the model that a recipe describes; the training captions decide its active pieces. Raises `LexlipError`."""
+    text = _text(recipe)
+    lexicon = Lexicon.from_tokenizer(text.tokenizer_file)
+    pieces = tokenise(train.texts, text.tokenizer_file, recipe.text.max_tokens)
+    embeddings = text.encoder.get_input_embeddings().weight.detach().clone()  # type: ignore[operator]  # (V, D)
+    counts = document_frequency(pieces, len(lexicon))
+    directions = centred(embeddings, lexicon)
+    if recipe.lexicon.active == "all":
+        active = speakable(lexicon).nonzero()[0]
+    else:
+        settings = recipe.lexicon
+        active = active_pieces(counts, lexicon, text.tokenizer_file, directions, settings.neighbour_cosine, settings.neighbours)
+    architecture = Architecture(
+        backbone=recipe.picture.backbone,
+        frozen_blocks=recipe.picture.frozen_blocks,
+        positions=recipe.picture.positions,
+        text_config=text.encoder.config.to_dict(),  # type: ignore[union-attr, operator]
+        frozen_layers=recipe.text.frozen_layers,
+        copy=recipe.text.copy > 0,
+        decoder=recipe.lexicon.decoder,
+        active=len(active),
+        vocabulary=len(lexicon),
+        dropout=recipe.picture.dropout,
+    )
+    model = LexLip(architecture, recipe.picture.mean, recipe.picture.std)
+    model.set_active(torch.from_numpy(active))
+    model.text.encoder.load_state_dict(text.encoder.state_dict())
+    _load_backbone(recipe, model.picture.backbone.network)
+    with torch.no_grad():
+        _start_heads(model, recipe, text, directions if recipe.lexicon.centred else embeddings)
+        model.bag.theta.copy_(torch.log(torch.expm1(bag_start(counts, len(pieces))[model.active].clamp(min=0.05))))
+    return Built(model, lexicon, text.tokenizer_file, pieces)
+
+
+def _text(recipe: Recipe) -> PretrainedText:
+    source = recipe.text.model
+    if not source.startswith("random:"):
+        return load_text(source)
+    try:
+        layers, dim = map(int, source.removeprefix("random:").split("x"))
+    except ValueError as error:
+        raise LexlipError(f"text.model is '{source}': write random:LAYERSxDIM, such as random:2x64.") from error
+    tokenizer_file = minilm_folder() / "tokenizer.json"  # BERT's uncased vocabulary
+    return random_text(layers, dim, tokenizer_file, len(Lexicon.from_tokenizer(tokenizer_file)))
+
+
+def _load_backbone(recipe: Recipe, network: nn.Module) -> None:
+    source = recipe.picture.weights
+    if source == "random":
+        return
+    if source.startswith("package:"):
+        state = packaged_backbone(source.removeprefix("package:"), network)
+    elif source == "timm":
+        import timm
+
+        state = timm.create_model(recipe.picture.backbone, pretrained=True, num_classes=0).state_dict()
+    else:
+        try:
+            state = load_file(source)
+        except (OSError, ValueError) as error:
+            raise LexlipError(f"{source} is not a readable safetensors file: correct picture.weights.") from error
+    wanted = {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}
+    if lacking := wanted - set(state):
+        raise LexlipError(
+            f"the weights '{source}' lack {len(lacking)} tensors of {recipe.picture.backbone}: correct picture.weights."
+        )
+    network.load_state_dict({name: state[name] for name in wanted}, strict=False)
+
+
+def _start_heads(model: LexLip, recipe: Recipe, text: PretrainedText, matrix: torch.Tensor) -> None:
+    """The text head starts from the masked LM's where there is one, the picture head as a copy of it (LexLIP).
+
+    Else both afresh.
+    """
+    nn.init.constant_(model.text_head.norm.weight, recipe.text.norm_scale)
+    nn.init.constant_(model.picture_head.norm.weight, recipe.picture.norm_scale)
+    if text.head is not None:
+        matrix = text.head.decoder
+        for head in (model.text_head, model.picture_head):
+            head.dense.weight.copy_(text.head.dense_weight)
+            head.dense.bias.copy_(text.head.dense_bias)
+            head.norm.weight.copy_(text.head.norm_weight)
+            head.norm.bias.copy_(text.head.norm_bias)
+            head.bias.copy_(text.head.bias[model.active])
+    model.text_head.bias.add_(recipe.text.bias)
+    model.picture_head.bias.add_(recipe.picture.bias)
+    for decoder in (model.decoder, model.text_decoder):
+        if decoder is not None:
+            decoder.copy_(matrix[model.active])
+    if model.copy is not None:
+        model.copy.fill_(recipe.text.copy)

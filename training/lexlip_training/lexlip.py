@@ -1,0 +1,190 @@
+"""The model: two towers, two lexical heads, one vocabulary, and the bag of pieces that needs no tower.
+
+Inside, terms are the A *active pieces* (those that the model may speak), numbered 0..A-1; the buffer `active` (A,) holds their
+vocabulary ids. Outside, in `SparseWeights` and in exports, terms are vocabulary ids.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lexlip_training.head import LexicalHead, lexicon_weights
+from lexlip_training.masked_lm import encoder_from_config
+from lexlip_training.towers import Backbone, BagOfPieces, PictureTower, Positions, TextTower, in_length_groups
+
+Decoder = Literal["shared", "separate", "embeddings"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """All that is needed to rebuild the modules from `model.safetensors`, without a download; part of the model's identity."""
+
+    backbone: str
+    frozen_blocks: int
+    positions: Positions
+    text_config: Mapping[str, Any]  # of transformers
+    frozen_layers: int
+    copy: bool
+    decoder: Decoder
+    active: int
+    vocabulary: int
+    dropout: float = 0.0
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Architecture":
+        """From the `architecture` entry of a `config.json`."""
+        return cls(**config)
+
+    def to_config(self) -> dict[str, Any]:
+        """For the `architecture` entry of a `config.json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a step's losses see. Logits are pooled, before relu; None where a side does not take part or is a bag."""
+
+    picture_logits: Tensor | None  # (B, A)
+    text_logits: Tensor | None  # (B·c, A)
+    text_weights: Tensor  # (B·c, A)
+
+
+class LexLip(nn.Module):
+    """See the module's docstring. `forward` is a training step's; the `*_weights` methods encode."""
+
+    def __init__(self, architecture: Architecture, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Random weights; `mean` and `std` (RGB, in units of 0..1) normalise pixels."""
+        super().__init__()
+        self.architecture = architecture
+        terms = architecture.active
+        self.text = TextTower(encoder_from_config(architecture.text_config), architecture.frozen_layers)
+        dim = self.text.width
+        backbone = Backbone(architecture.backbone, architecture.frozen_blocks)
+        self.picture = PictureTower(backbone, dim, architecture.positions, architecture.dropout)
+        self.picture_head = LexicalHead(dim, terms)
+        self.text_head = LexicalHead(dim, terms)
+        self.bag = BagOfPieces(torch.ones(terms))
+        self.copy = nn.Parameter(torch.zeros(())) if architecture.copy else None
+        tied = architecture.decoder == "embeddings"
+        self.decoder = None if tied else nn.Parameter(torch.empty(terms, dim).normal_(std=0.02))
+        self.text_decoder = (
+            nn.Parameter(torch.empty(terms, dim).normal_(std=0.02)) if architecture.decoder == "separate" else None
+        )
+        self.active: Tensor
+        self.place_of: Tensor
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("active", torch.arange(terms))
+        self.register_buffer("place_of", torch.full((architecture.vocabulary,), -1), persistent=False)
+        self.register_buffer("mean", torch.tensor(tuple(mean)), persistent=False)
+        self.register_buffer("std", torch.tensor(tuple(std)), persistent=False)
+        self.set_active(self.active)
+
+    def set_active(self, active: Tensor) -> None:
+        """Say which vocabulary ids the A terms are: ascending int64 (A,)."""
+        self.active.copy_(active)
+        self.place_of.fill_(-1)
+        self.place_of[self.active] = torch.arange(len(active), device=self.active.device)
+
+    # -- decoder matrices
+
+    def picture_matrix(self) -> Tensor:
+        """(A, D) what a picture's positions are compared with."""
+        return self.text.embeddings[self.active] if self.decoder is None else self.decoder
+
+    def text_matrix(self) -> Tensor:
+        """(A, D) what a sentence's positions are compared with."""
+        return self.picture_matrix() if self.text_decoder is None else self.text_decoder
+
+    # -- pictures
+
+    def picture_prefix(self, pixels: Tensor) -> Tensor:
+        """uint8 (B, S, S, 3) RGB -> what the backbone's frozen part gives."""
+        scaled = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std  # (B, S, S, 3)
+        below: Tensor = self.picture.backbone.prefix(scaled.permute(0, 3, 1, 2))  # channels last in memory
+        return below
+
+    def picture_hidden(self, pictures: Tensor) -> Tensor:
+        """Pixels uint8 (B, S, S, 3), or the prefix's outputs in any float type -> transformed hidden states (B, L, D)."""
+        below = self.picture_prefix(pictures) if pictures.dtype == torch.uint8 else pictures.to(self.mean.dtype)
+        return self.picture_head.transform(self.picture(below))
+
+    def picture_logits(self, pictures: Tensor) -> Tensor:
+        """As `picture_hidden` -> pooled logits (B, A)."""
+        logits: Tensor = self.picture_head(self.picture_hidden(pictures), self.picture_matrix())[0]
+        return logits
+
+    def picture_weights(self, pictures: Tensor) -> Tensor:
+        """As `picture_hidden` -> lexicon weights (B, A)."""
+        return lexicon_weights(self.picture_logits(pictures))
+
+    # -- texts
+
+    def text_logits(self, ids: Tensor, mask: Tensor, below: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """ids (B, L), mask (B, L) bool, cached prefix (B, L, D) or None -> pooled logits (B, A) and winning positions (B, A)."""
+        matrix = self.text_matrix()
+        hidden = self.text_head.transform(self.text(ids, mask, below))  # (B, L, D)
+        if self.copy is not None:
+            places = self.place_of[ids]  # (B, L)
+            own = F.normalize(matrix.detach(), dim=1)[places.clamp(min=0)]  # (B, L, D)
+            hidden = hidden + self.copy * own * (places >= 0)[..., None]
+        logits, origins = self.text_head(hidden, matrix, mask)
+        return logits, origins
+
+    def text_weights(self, ids: Tensor, mask: Tensor, below: Tensor | None = None) -> Tensor:
+        """As `text_logits` -> lexicon weights (B, A)."""
+        return lexicon_weights(self.text_logits(ids, mask, below)[0])
+
+    def bag_weights(self, ids: Tensor) -> Tensor:
+        """ids (B, L) -> the weights of the pieces themselves (B, A)."""
+        weights: Tensor = self.bag(ids, self.place_of)
+        return weights
+
+    # -- training
+
+    def forward(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        pictures: Tensor | None = None,
+        below: Tensor | None = None,
+        *,
+        bag: bool = False,
+        groups: int = 4,
+    ) -> Outputs:
+        """One step's outputs: both sides, or texts only (`pictures=None`); `groups` of like length save padding."""
+        picture_logits = None if pictures is None else self.picture_logits(pictures)
+        if bag:
+            return Outputs(picture_logits, None, self.bag_weights(ids))
+        run: Callable[[Tensor], Tensor] = lambda rows: self._trimmed_logits(rows, ids, mask, below)  # noqa: E731
+        text_logits = in_length_groups(run, mask, groups)
+        return Outputs(picture_logits, text_logits, lexicon_weights(text_logits))
+
+    def _trimmed_logits(self, rows: Tensor, ids: Tensor, mask: Tensor, below: Tensor | None) -> Tensor:
+        length = int(mask[rows].sum(1).max())
+        return self.text_logits(ids[rows, :length], mask[rows, :length], None if below is None else below[rows, :length])[0]
+
+    # -- digests of the frozen prefixes, for caches
+
+    def picture_prefix_digest(self) -> str:
+        """Names the frozen picture prefix: network, cut, normalisation, and the values of its tensors."""
+        backbone = self.picture.backbone
+        facts = [self.architecture.backbone, backbone.frozen_blocks, self.mean.tolist(), self.std.tolist()]
+        return _digest(facts, backbone.frozen_tensors())
+
+    def text_prefix_digest(self) -> str:
+        """Names the frozen text prefix."""
+        return _digest([self.text.frozen_layers], self.text.frozen_parameters())
+
+
+def _digest(facts: Sequence[Any], tensors: Sequence[Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(facts).encode())
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
