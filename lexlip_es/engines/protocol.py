@@ -1,0 +1,102 @@
+"""What lexlip-es asks of a search engine, and nothing more: one small protocol that OpenSearch and Elasticsearch can both keep.
+
+Every method raises `LexlipError` (one sentence with the remedy): `UnknownIndexError` where the index does not exist,
+`EngineUnreachableError` where nothing answers.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """Which server answers: `product` is "opensearch" or "elasticsearch", `version` compares as a tuple of integers."""
+
+    product: str
+    version: tuple[int, ...]
+    number: str
+
+
+@dataclass(frozen=True)
+class BulkResult:
+    """What became of one document; a refused one carries the engine's error type and reason. `status` is HTTP's."""
+
+    id: str
+    ok: bool
+    status: int
+    error_type: str | None = None
+    reason: str | None = None
+
+
+class Engine(Protocol):
+    """A connected engine. Calls may come from one thread at a time."""
+
+    def info(self) -> ServerInfo:
+        """Ask which server answers."""
+        ...
+
+    def create_index(self, name: str, body: Mapping[str, Any]) -> None:
+        """Create an index from settings, mappings and aliases; refused where the name is taken."""
+        ...
+
+    def delete_index(self, name: str) -> None:
+        """Delete one index by its own name; an alias or a wildcard is refused."""
+        ...
+
+    def indices(self, pattern: str) -> dict[str, JsonObject]:
+        """Indices that a name, an alias or a wildcard stands for: name -> {aliases, mappings, settings}; empty when none."""
+        ...
+
+    def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> None:
+        """Carry out the alias actions, all of them or none."""
+        ...
+
+    def put_settings(self, index: str, settings: Mapping[str, Any]) -> None:
+        """Change dynamic settings of an index; `None` restores a default."""
+        ...
+
+    def put_mapping(self, index: str, body: Mapping[str, Any]) -> None:
+        """Add fields to the mapping, or replace its `_meta`."""
+        ...
+
+    def bulk(self, index: str, documents: Iterable[Mapping[str, Any]]) -> Iterator[BulkResult]:
+        """Send documents and yield one result each, in their order, while more are read: memory stays flat.
+
+        A document is `{"_id": str, "source": {...}}`, indexed whatever was there before, or `{"_id": str, "delete": True}`,
+        for which "was not there" is a success. What a document did wrong is in its result and raises nothing; overload and
+        lost connections are retried with growing pauses, for the documents that failed alone.
+        """
+        ...
+
+    def refresh(self, index: str) -> None:
+        """Make everything written so far visible to searches."""
+        ...
+
+    def count(self, index: str, query: Mapping[str, Any] | None = None) -> int:
+        """Number of documents (that match a query)."""
+        ...
+
+    def search(self, index: str, body: Mapping[str, Any], **params: Any) -> JsonObject:
+        """Run one search; `params` are URL parameters. A search that some shard could not answer is an error, not fewer hits."""
+        ...
+
+    def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[JsonObject]:
+        """Run many searches in one request: one response each, in order."""
+        ...
+
+    def scan(
+        self, index: str, query: Mapping[str, Any] | None = None, fields: Sequence[str] | None = None
+    ) -> Iterator[JsonObject]:
+        """Yield every document (that matches) as {"_id", "source"}, in no order; `fields` limits the source, [] leaves it out."""
+        ...
+
+    def force_merge(self, index: str) -> None:
+        """Merge an index that is no longer written to into one segment; may take minutes."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connections; the engine itself runs on."""
+        ...

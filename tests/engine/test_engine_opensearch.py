@@ -1,0 +1,202 @@
+import http.server
+import json
+import logging
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lexlip_es.engines import ConnectionSettings, Engine, EngineUnreachableError, UnknownIndexError, connect
+from lexlip_es.engines.opensearch import OpenSearchEngine
+from lexlip_es.errors import LexlipError, UsageError
+
+DOG = {"terms": {"dog": 2.0, "##s": 1.0}, "path": "dog.jpg"}
+CAT = {"terms": {"cat": 4.0, "dog": 0.5}, "path": "cat.jpg"}
+
+
+def fill(engine: Engine, index: str) -> None:
+    documents = [{"_id": "1", "source": DOG}, {"_id": "2", "source": CAT}]
+    assert [(result.id, result.ok, result.status) for result in engine.bulk(index, documents)] == [
+        ("1", True, 201),
+        ("2", True, 201),
+    ]
+    engine.refresh(index)
+
+
+def wants(term: str, boost: float) -> dict[str, Any]:
+    return {"query": {"rank_feature": {"field": f"terms.{term}", "linear": {}, "boost": boost}}}
+
+
+def test_the_node_is_the_locked_opensearch(engine: Engine) -> None:
+    assert engine.info().product == "opensearch"
+    assert engine.info().version == (3, 9, 0)
+
+
+def test_documents_go_in_and_come_out_ranked(engine: Engine, index: str) -> None:
+    fill(engine, index)
+    answer = engine.search(index, wants("dog", 3.0), include_named_queries_score=True)
+    assert [(hit["_id"], hit["_score"]) for hit in answer["hits"]["hits"]] == [("1", 6.0), ("2", 1.5)]
+    first, second = engine.msearch(index, [wants("cat", 1.0), wants("##s", 1.0)])
+    assert [hit["_id"] for hit in first["hits"]["hits"]] == ["2"]
+    assert [hit["_id"] for hit in second["hits"]["hits"]] == ["1"]
+    assert engine.msearch(index, []) == []
+
+
+def test_scan_and_count_see_every_document(engine: Engine, index: str) -> None:
+    documents = [{"_id": str(i), "source": {"path": f"{i % 7}.jpg"}} for i in range(2_500)]
+    assert all(result.ok for result in engine.bulk(index, documents))
+    engine.refresh(index)
+    assert engine.count(index) == 2_500
+    assert {found["_id"]: found["source"]["path"] for found in engine.scan(index)} == {
+        document["_id"]: document["source"]["path"] for document in documents
+    }
+    chosen = {"term": {"path": "3.jpg"}}
+    assert len(list(engine.scan(index, chosen, []))) == engine.count(index, chosen) == 357
+    assert next(engine.scan(index, fields=["terms"]))["source"] == {}
+
+
+def test_deleting_what_is_not_there_is_a_success(engine: Engine, index: str) -> None:
+    fill(engine, index)
+    results = list(engine.bulk(index, [{"_id": "1", "delete": True}, {"_id": "gone", "delete": True}]))
+    assert [(result.ok, result.status) for result in results] == [(True, 200), (True, 404)]
+    engine.refresh(index)
+    assert engine.count(index) == 1
+
+
+def test_an_alias_moves_in_one_step(engine: Engine, index: str) -> None:
+    alias = f"alias-{index}"
+    engine.update_aliases([{"add": {"index": index, "alias": alias}}])
+    assert list(engine.indices(alias)) == [index]
+    assert list(engine.indices(index)[index]["aliases"]) == [alias]
+    with pytest.raises(LexlipError):
+        engine.update_aliases([{"remove": {"index": index, "alias": alias}}, {"add": {"index": "no-such-index", "alias": alias}}])
+    assert list(engine.indices(alias)) == [index]
+
+
+def test_settings_and_mapping_can_be_changed(engine: Engine, index: str) -> None:
+    engine.put_settings(index, {"index": {"refresh_interval": "-1"}})
+    engine.put_mapping(index, {"_meta": {"lexlip": {"schema": 1}}})
+    found = engine.indices(index)[index]
+    assert found["settings"]["index"]["refresh_interval"] == "-1"
+    assert found["mappings"]["_meta"] == {"lexlip": {"schema": 1}}
+    engine.put_settings(index, {"index": {"refresh_interval": None}})
+    assert "refresh_interval" not in engine.indices(index)[index]["settings"]["index"]
+
+
+def test_force_merge_leaves_the_documents(engine: Engine, index: str) -> None:
+    fill(engine, index)
+    engine.force_merge(index)
+    assert engine.count(index) == 2
+
+
+def test_indices_that_do_not_exist_are_none(engine: Engine) -> None:
+    assert engine.indices("no-such-index") == engine.indices("no-such-*") == {}
+
+
+def test_an_unknown_index_is_named_with_the_remedy(engine: Engine, engine_url: str) -> None:
+    asked = [
+        lambda: engine.search("nowhere", {}),
+        lambda: engine.msearch("nowhere", [{}]),
+        lambda: engine.count("nowhere"),
+        lambda: engine.refresh("nowhere"),
+        lambda: engine.delete_index("nowhere"),
+        lambda: engine.put_settings("nowhere", {"index": {"refresh_interval": "1s"}}),
+        lambda: list(engine.scan("nowhere")),
+        lambda: list(engine.bulk("nowhere", [{"_id": "1", "source": DOG}])),
+    ]
+    for ask in asked:
+        with pytest.raises(UnknownIndexError, match=r"no index 'nowhere'.*lexlip-es index") as error:
+            ask()
+        assert engine_url in str(error.value)
+    assert engine.indices("nowhere") == {}  # and the bulk made none
+
+
+def test_an_index_is_not_made_twice_nor_deleted_by_wildcard(engine: Engine, index: str) -> None:
+    with pytest.raises(LexlipError, match="already exists"):
+        engine.create_index(index, {})
+    for name in ("test-*", "_all", f"{index},other"):
+        with pytest.raises(UsageError):
+            engine.delete_index(name)
+    with pytest.raises(UsageError, match="empty"):
+        engine.search("", {})
+
+
+def test_a_refused_query_says_why_in_one_line(engine: Engine, index: str) -> None:
+    with pytest.raises(LexlipError, match="no_such_query") as error:
+        engine.search(index, {"query": {"no_such_query": {}}})
+    assert "\n" not in str(error.value)
+    with pytest.raises(LexlipError, match="no_such_query"):
+        engine.msearch(index, [{"query": {"no_such_query": {}}}])
+    with pytest.raises(LexlipError, match="finite"):
+        engine.search(index, wants("dog", float("nan")))
+
+
+def closed_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def test_a_dead_engine_is_one_sentence_within_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    url = f"http://127.0.0.1:{closed_port()}"
+    settings = ConnectionSettings.from_environment({}, url=url.replace("//", "//ann:hush@"))
+    began = time.monotonic()
+    with pytest.raises(EngineUnreachableError, match=r"connection refused.*LEXLIP_ES_URL") as error:
+        connect(settings)
+    assert time.monotonic() - began < 3
+    assert url in str(error.value)
+    assert "hush" not in str(error.value) + caplog.text
+
+
+def test_a_dead_embedded_engine_names_its_log() -> None:
+    engine = OpenSearchEngine(ConnectionSettings(urls=(f"http://127.0.0.1:{closed_port()}",)), log=Path("/some/node.log"))
+    with pytest.raises(EngineUnreachableError, match=r"its log is /some/node\.log"):
+        list(engine.bulk("pictures", [{"_id": "1", "source": DOG}]))
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (json.dumps({"version": {"number": "9.5.3"}, "tagline": "You Know, for Search"}), "Elasticsearch 9.5.3"),
+        ('{"hello": "world"}', "neither OpenSearch nor Elasticsearch"),
+        ("<html>", "does not answer in JSON"),
+    ],
+)
+def test_a_server_that_is_no_opensearch_is_refused(answer: str, sentence: str) -> None:
+    class Greeter(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Greeter) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(LexlipError, match=sentence):
+            connect(ConnectionSettings(urls=(f"http://127.0.0.1:{server.server_port}",)))
+        server.shutdown()
+
+
+def test_tls_to_a_server_without_it_says_so(engine_url: str) -> None:
+    with pytest.raises(LexlipError, match="TLS|connection was lost"):
+        connect(ConnectionSettings(urls=(engine_url.replace("http:", "https:"),)))
+
+
+def test_a_login_is_sent(engine_url: str) -> None:
+    """The node takes any login; that requests carry one is seen in the client's own headers."""
+    for env, expected in [
+        ({"LEXLIP_ES_API_KEY": "a2V5"}, "ApiKey a2V5"),
+        ({"LEXLIP_ES_BEARER": "token"}, "Bearer token"),
+        ({"LEXLIP_ES_USERNAME": "ann", "LEXLIP_ES_PASSWORD": "hush"}, "Basic YW5uOmh1c2g="),
+    ]:
+        engine = OpenSearchEngine(ConnectionSettings.from_environment(env, url=engine_url))
+        assert engine.info().product == "opensearch"
+        assert engine._client.transport.get_connection().headers["authorization"] == expected

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from lexlip_es.engines import ConnectionSettings
+from lexlip_es.errors import UsageError
+
+
+def read(url: str | None = None, **env: str) -> ConnectionSettings:
+    return ConnectionSettings.from_environment({f"LEXLIP_ES_{name}": value for name, value in env.items()}, url=url)
+
+
+def test_nothing_set_means_the_embedded_engine() -> None:
+    assert read() == ConnectionSettings()
+    assert read(URL="", PASSWORD=" ", USERNAME="") == ConnectionSettings()
+
+
+def test_several_urls_are_separated_by_commas() -> None:
+    assert read(URL="http://a:9200, https://b/es/").urls == ("http://a:9200", "https://b/es")
+
+
+def test_the_option_wins_over_the_environment() -> None:
+    assert read("http://option:1", URL="http://environment:2").urls == ("http://option:1",)
+
+
+def test_credentials_in_a_url_are_taken_out_of_it() -> None:
+    settings = read(URL="https://ann:s%3Acr%40et@search.example:9200/es", USERNAME="bob", PASSWORD="other")
+    assert settings.urls == ("https://search.example:9200/es",)
+    assert (settings.username, settings.password) == ("ann", "s:cr@et")
+
+
+@pytest.mark.parametrize("name", ["API_KEY", "BEARER"])
+def test_secrets_are_not_in_the_repr(name: str) -> None:
+    assert "hush" not in repr(read(**{name: "hush"}))
+    assert "hush" not in repr(read(URL="http://ann:hush@a:9200"))
+
+
+@pytest.mark.parametrize("url", ["a:9200", "ftp://a", "http://", "http://a:port", "http://a:9200?x=1", "//ann:hush@a"])
+def test_what_is_not_a_url_is_refused_without_showing_a_password(url: str) -> None:
+    with pytest.raises(UsageError, match="write it as http://HOST:PORT|leave out") as refused:
+        read(url)
+    assert "hush" not in str(refused.value)
+
+
+def test_two_ways_to_log_in_are_refused() -> None:
+    with pytest.raises(UsageError, match="more than one way"):
+        read(URL="http://ann:hush@a:9200", API_KEY="key")
+    with pytest.raises(UsageError, match="LEXLIP_ES_PASSWORD"):
+        read(USERNAME="ann")
+
+
+def test_missing_certificates_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"ca\.pem"):
+        read(CA_CERTS=str(tmp_path / "ca.pem"))
