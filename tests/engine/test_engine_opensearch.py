@@ -4,6 +4,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def test_documents_go_in_and_come_out_ranked(engine: Engine, index: str) -> None
 
 
 def test_scan_and_count_see_every_document(engine: Engine, index: str) -> None:
-    documents = [{"_id": str(i), "source": {"path": f"{i % 7}.jpg"}} for i in range(2_500)]
+    documents: list[dict[str, Any]] = [{"_id": str(i), "source": {"path": f"{i % 7}.jpg"}} for i in range(2_500)]
     assert all(result.ok for result in engine.bulk(index, documents))
     engine.refresh(index)
     assert engine.count(index) == 2_500
@@ -97,7 +98,7 @@ def test_indices_that_do_not_exist_are_none(engine: Engine) -> None:
 
 
 def test_an_unknown_index_is_named_with_the_remedy(engine: Engine, engine_url: str) -> None:
-    asked = [
+    asked: list[Callable[[], object]] = [
         lambda: engine.search("nowhere", {}),
         lambda: engine.msearch("nowhere", [{}]),
         lambda: engine.count("nowhere"),
@@ -186,7 +187,7 @@ def test_a_server_that_is_no_opensearch_is_refused(answer: str, sentence: str) -
 
 
 def test_tls_to_a_server_without_it_says_so(engine_url: str) -> None:
-    with pytest.raises(LexlipError, match="TLS|connection was lost"):
+    with pytest.raises(LexlipError, match=r"TLS|connection was lost"):
         connect(ConnectionSettings(urls=(engine_url.replace("http:", "https:"),)))
 
 

@@ -37,7 +37,7 @@ def test_secrets_are_not_in_the_repr(name: str) -> None:
 
 @pytest.mark.parametrize("url", ["a:9200", "ftp://a", "http://", "http://a:port", "http://a:9200?x=1", "//ann:hush@a"])
 def test_what_is_not_a_url_is_refused_without_showing_a_password(url: str) -> None:
-    with pytest.raises(UsageError, match="write it as http://HOST:PORT|leave out") as refused:
+    with pytest.raises(UsageError, match=r"write it as http://HOST:PORT|leave out") as refused:
         read(url)
     assert "hush" not in str(refused.value)
 

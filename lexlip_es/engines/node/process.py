@@ -16,6 +16,7 @@ from lexlip_es.engines.node.places import Places
 from lexlip_es.engines.node.state import NodeState, answers, ask
 
 STOP_SECONDS = 60.0  # the first stop also writes the class archive, which takes some seconds
+EXEC_SECONDS = 5.0
 _children: dict[int, subprocess.Popen[bytes]] = {}  # nodes that this very process started, to be reaped when they end
 
 
@@ -65,6 +66,9 @@ def spawn(arguments: list[str], places: Places) -> int:
             start_new_session=True,
         )
     _children[child.pid] = child
+    until = time.monotonic() + EXEC_SECONDS  # the kernel shows the command line a moment after the program was replaced
+    while child.poll() is None and not is_ours(child.pid, places) and time.monotonic() < until:
+        time.sleep(0.001)
     return child.pid
 
 
@@ -80,9 +84,7 @@ def http_port(places: Places) -> int:
 def is_ours(pid: int, places: Places) -> bool:
     """Whether this process runs and is the node of these places, by its command line; a process that has ended is not."""
     child = _children.get(pid)
-    if child is not None:  # its pid is nobody else's until it was waited for, and its command line may not be there yet
-        if child.poll() is None:
-            return True
+    if child is not None and child.poll() is not None:
         del _children[pid]
         return False
     marker = f"-Dlexlip.home={places.engine}"
