@@ -76,7 +76,7 @@ def find_pictures(root: Path, *, files: Sequence[str] | None = None) -> Iterator
     Raises `LexlipError` at once for a root that is missing, unreadable or not a folder, and at the end of a walk that
     met nothing at all. Whatever else cannot be looked at is a `Skipped`, and the walk goes on.
     """
-    root = Path(os.path.abspath(root))  # noqa: PTH100 (resolve() would follow links: they are part of the path)
+    root = Path(os.path.abspath(root))  # not resolve(): links are part of the path
     try:
         if not stat.S_ISDIR(root.stat().st_mode):
             raise LexlipError(f"{_show(root)} is a file, not a folder; give the folder that holds the pictures.")

@@ -163,11 +163,11 @@ def test_tiny_and_thin_pictures_are_pictures(size: tuple[int, int], resize: str)
 def test_shrinking_large_pictures_early_hardly_shows(kind: str, mode: str, resize: str) -> None:
     if (kind, mode) in {("JPEG", "RGBA"), ("JPEG", "P"), ("PNG", "CMYK")}:
         kind = "TIFF"
-    large = photograph(1501, 1103).convert(mode)
+    large = photograph(701, 503).convert(mode)
     spec = PictureSpec(64, resize)  # type: ignore[arg-type]
     picture = open_picture(encoded(large, kind), spec)
-    assert (picture.width, picture.height) == (1501, 1103)
-    box = (0, 0, 1501, 1103) if resize == "squash" else (199, 0, 1302, 1103)
+    assert (picture.width, picture.height) == (701, 503)
+    box = (0, 0, 701, 503) if resize == "squash" else (99, 0, 602, 503)
     wanted = np.asarray(large.convert("RGB").resize((64, 64), Image.Resampling.BICUBIC, box=box)).astype(int)
     assert np.abs(picture.pixels - wanted).mean() < 1.5
 
@@ -356,7 +356,7 @@ def test_a_file_behind_a_closed_door_is_refused() -> None:
 
 
 def test_the_same_file_gives_the_same_pixels_on_every_thread() -> None:
-    files = [encoded(photograph(700 + i, 600, seed=i), kind) for i, kind in enumerate(["JPEG", "PNG", "WEBP", "TIFF"] * 3)]
+    files = [encoded(photograph(330 + i, 300, seed=i), kind) for i, kind in enumerate(["JPEG", "PNG", "WEBP", "TIFF"] * 3)]
     alone = [open_picture(file, SMALL).pixels for file in files]
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda file: open_picture(file, SMALL).pixels, files * 4))
