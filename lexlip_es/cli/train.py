@@ -20,6 +20,8 @@ def train(
 
     require_extra("train", "torch", "timm", "transformers", "accelerate")
     from lexlip_training.recipe import load_recipe
+
+    recipe = load_recipe(config, overrides or [])  # before torch, which takes seconds to import
     from lexlip_training.train import train as run
 
-    print(run(load_recipe(config, overrides or []), report=common.say))
+    print(run(recipe, report=common.say))

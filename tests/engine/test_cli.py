@@ -1,0 +1,182 @@
+"""The commands as a person runs them: whole processes, their output, messages and exit codes."""
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from PIL import Image
+
+from lexlip_es.engines import Engine
+from tests.made_model import COLOURS, make_model
+
+Cli = Callable[..., CompletedProcess[str]]
+ALIAS = "cli-colours"
+
+
+@pytest.fixture(scope="module")
+def environment(engine_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The tests' own model and engine; no embedded node may start here."""
+    model = make_model(tmp_path_factory.mktemp("cli") / "colours")
+    return {
+        **os.environ,
+        "LEXLIP_ES_URL": engine_url,
+        "LEXLIP_ES_MODEL": str(model.path),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+
+
+@pytest.fixture(scope="module")
+def cli(environment: dict[str, str]) -> Cli:
+    def run(*arguments: str | Path, **variables: str) -> CompletedProcess[str]:
+        command = [sys.executable, "-m", "lexlip_es.cli", *map(str, arguments)]
+        return subprocess.run(command, env={**environment, **variables}, capture_output=True, text=True, timeout=120)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("photos")
+    for colour in COLOURS:
+        Image.new("RGB", (20, 10), colour).save(root / f"{colour}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def indexed(cli: Cli, folder: Path, engine: Engine) -> Iterator[Path]:
+    done = cli("index", "--images", folder, "--index", ALIAS)
+    assert done.returncode == 0, done.stderr
+    yield folder
+    for index in engine.indices("cli-*"):
+        engine.delete_index(index)
+
+
+def one_sentence(run: CompletedProcess[str]) -> str:
+    """The message of a refused command: a single line, without a stack trace, and nothing on stdout."""
+    assert run.stdout == ""
+    (line,) = run.stderr.strip().splitlines()
+    assert line.startswith("lexlip-es: ")
+    return line
+
+
+def test_search_prints_ranked_paths_and_the_terms_that_matched(cli: Cli, indexed: Path) -> None:
+    run = cli("search", "something green", "--index", ALIAS)
+    assert run.returncode == 0
+    assert f"{indexed}/green.png" in run.stdout.splitlines()[0]
+    assert "green" in run.stdout.splitlines()[1]
+
+
+def test_search_in_json_keeps_the_contract(cli: Cli, indexed: Path) -> None:
+    run = cli("search", "red", "--index", ALIAS, "--json")
+    answer = json.loads(run.stdout)
+    assert list(answer) == ["query", "index", "model", "took_ms", "total_ms", "hits"]
+    assert isinstance(answer["took_ms"], int) and answer["total_ms"] >= answer["took_ms"]
+    hit = answer["hits"][0]
+    assert {"id", "path", "score", "terms"} <= set(hit)
+    assert set(hit["terms"][0]) == {"term", "piece", "query_weight", "picture_weight", "contribution"}
+    assert hit["path"] == "red.png"
+
+
+def test_query_prints_a_body_that_the_engine_ranks_by(cli: Cli, indexed: Path, engine: Engine) -> None:
+    run = cli("query", "blue")
+    assert engine.search(ALIAS, json.loads(run.stdout))["hits"]["hits"][0]["_source"]["path"] == "blue.png"
+
+
+def test_terms_reads_a_picture_and_a_text(cli: Cli, indexed: Path) -> None:
+    assert json.loads(cli("terms", indexed / "red.png", "--json").stdout)[0]["term"] == "red"
+    assert cli("terms", "a blue car").stdout.split() == ["1.00000", "blue"]
+
+
+def test_nothing_shared_is_no_hit_and_no_error(cli: Cli, folder: Path, engine: Engine) -> None:
+    only_red = ["index", "--images", folder, "--index", "cli-red", "--terms", "1", "--json"]
+    report = json.loads(cli(*only_red).stdout)
+    assert report["indexed"] == 3 and report["seconds"]["total"] > 0
+    engine.delete_index("cli-red-000001")
+    (folder / "list.txt").write_text("red.png\n")
+    cli("index", "--images", folder, "--index", "cli-red", "--terms", "1", "--files", folder / "list.txt")
+    run = cli("search", "green", "--index", "cli-red")
+    assert (run.returncode, run.stdout) == (0, "")
+    assert "nothing in cli-red" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "code"),
+    [
+        (["search", "", "--index", ALIAS], "empty", 2),
+        (["search", "--index", ALIAS], "a sentence, or a picture", 2),
+        (["search", "of the", "--index", ALIAS], '"of the"', 2),
+        (["search", "red", "--index", "cli-nowhere"], "cli-nowhere", 1),
+        (["search", "red", "--index", ALIAS, "--url", "http://127.0.0.1:9"], "http://127.0.0.1:9", 1),
+        (["search", "red", "--index", ALIAS, "--model", "/nowhere"], "/nowhere", 1),
+        (["search", "--image", "/nowhere.jpg", "--index", ALIAS], "/nowhere.jpg", 1),
+        (["index", "--index", ALIAS], "--images, or a file with --texts", 2),
+        (["index", "--images", "/nowhere", "--index", ALIAS], "/nowhere", 1),
+        (["export", "--images", "/", "--out", "/tmp/x.json"], ".ndjson", 2),
+        (["train", "/nowhere.toml"], "/nowhere.toml", 2),
+        (["pack", "/nowhere", "--out", "/nowhere-else"], "/nowhere", 1),
+    ],
+)
+def test_a_mistake_is_answered_in_one_sentence(cli: Cli, indexed: Path, arguments: list[str], said: str, code: int) -> None:
+    run = cli(*arguments)
+    assert said in one_sentence(run)
+    assert run.returncode == code
+
+
+def test_an_index_of_another_model_is_refused_by_name(cli: Cli, indexed: Path, tmp_path: Path) -> None:
+    other = make_model(tmp_path / "other", name="other", seed="1")
+    run = cli("search", "red", "--index", ALIAS, "--model", other.path)
+    assert "colours (" in one_sentence(run) and "other (" in run.stderr
+    assert run.returncode == 1
+
+
+def test_bad_pictures_are_named_and_end_in_exit_code_3(cli: Cli, folder: Path, tmp_path: Path, engine: Engine) -> None:
+    root = tmp_path / "mixed"
+    root.mkdir()
+    Image.new("RGB", (64, 64), "red").save(root / "good.jpg", quality=95)
+    (root / "cut.jpg").write_bytes((root / "good.jpg").read_bytes()[:400])
+    (root / "text.jpg").write_text("no picture")
+    (root / "huge.png").write_bytes(_png_header(50_000, 50_000))
+    run = cli("index", "--images", root, "--index", "cli-mixed", "--json")
+    assert run.returncode == 3
+    skipped = {entry["path"]: entry["reason"] for entry in json.loads(run.stdout)["skipped"]}
+    assert set(skipped) == {"cut.jpg", "text.jpg", "huge.png"}
+    assert "2,500 megapixels" in skipped["huge.png"]
+    for name in skipped:
+        assert f"skipped {name}: " in run.stderr
+
+
+def test_ctrl_c_ends_in_130_with_a_report(environment: dict[str, str], tmp_path: Path, engine: Engine) -> None:
+    for number in range(400):
+        Image.effect_noise((1500, 1500), 50).save(tmp_path / f"{number:03}.png") if number < 1 else (
+            tmp_path / f"{number:03}.png"
+        ).hardlink_to(tmp_path / "000.png")
+    command = [sys.executable, "-m", "lexlip_es.cli", "index", "--images", str(tmp_path), "--index", "cli-stopped", "--json"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not engine.indices("cli-stopped-000001") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    report = json.loads(stdout)
+    assert report["interrupted"] and report["indexed"] < 400
+    assert engine.count("cli-stopped") == report["indexed"]
+
+
+def _png_header(width: int, height: int) -> bytes:
+    """The start of a PNG that claims to be very large."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100)))
