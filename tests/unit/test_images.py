@@ -117,14 +117,13 @@ def test_colour_models_of_print_and_video_become_rgb() -> None:
     cyan = open_picture(encoded(Image.new("CMYK", (8, 8), (255, 0, 0, 0)), "JPEG", quality=100), PictureSpec(8))
     assert np.abs(cyan.pixels.astype(int) - [0, 255, 255]).max() <= 3
     assert grey(encoded(Image.new("CMYK", (1, 1), (0, 0, 0, 255)), "TIFF")) == [0]
-    assert np.abs(np.array(grey(encoded(Image.new("YCbCr", (1, 1), (90, 128, 128)), "TIFF"))) - 90).max() <= 1
     lab = open_picture(encoded(Image.new("LAB", (1, 1), (255, 128, 128)), "TIFF"), PictureSpec(1))
     assert lab.pixels.min() >= 250
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF", "PNG", "MPO"])
 def test_of_several_frames_the_first_counts(kind: str) -> None:
-    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue", "lime")]
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
     assert np.abs(open_picture(data, PictureSpec(16)).pixels.astype(int) - [255, 0, 0]).max() <= 2
 
@@ -185,7 +184,8 @@ def exif_of(tags: dict[int, object], details: dict[int, object] | None = None) -
     exif = Image.Exif()
     for tag, value in tags.items():
         exif[tag] = value
-    exif.get_ifd(0x8769).update(details or {})
+    if details:
+        exif[0x8769] = details
     return exif
 
 
