@@ -2,6 +2,8 @@ import http.server
 import json
 import logging
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -189,6 +191,26 @@ def test_a_server_that_is_no_opensearch_is_refused(answer: str, sentence: str) -
 def test_tls_to_a_server_without_it_says_so(engine_url: str) -> None:
     with pytest.raises(LexlipError, match=r"TLS|connection was lost"):
         connect(ConnectionSettings(urls=(engine_url.replace("http:", "https:"),)))
+
+
+def test_a_certificate_is_trusted_through_ca_certs_alone(proxy: Any, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    extension = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*request, *extension], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    proxy.socket = context.wrap_socket(proxy.socket, server_side=True)
+    url = f"https://localhost:{proxy.server_port}"
+    with pytest.raises(LexlipError, match=r"not trusted .*LEXLIP_ES_CA_CERTS"):
+        connect(ConnectionSettings(urls=(url,)))
+    trusting = ConnectionSettings.from_environment({"LEXLIP_ES_URL": url, "LEXLIP_ES_CA_CERTS": str(certificate)})
+    assert connect(trusting).info().number == "3.9.0"
+
+
+def test_a_second_node_serves_where_the_first_does_not_answer(engine_url: str) -> None:
+    engine = OpenSearchEngine(ConnectionSettings(urls=(f"http://127.0.0.1:{closed_port()}", engine_url)))
+    assert [engine.info().number for _ in range(3)] == ["3.9.0"] * 3
 
 
 def test_a_login_is_sent(engine_url: str) -> None:

@@ -9,7 +9,10 @@ VERSION = "3.9.0"  # of OpenSearch; the lock file beside this module names every
 
 @dataclass(frozen=True)
 class Places:
-    """`engine` holds data, logs, configuration and state of one node; `cache` what can be fetched or computed again."""
+    """`engine` holds data, logs, configuration and state of one node; `cache` what can be fetched or computed again.
+
+    The cache's path is free of links, so that a class archive made from it fits every node that shares it.
+    """
 
     engine: Path
     cache: Path
@@ -19,10 +22,10 @@ class Places:
         """`home`, else LEXLIP_HOME, else the user's data and cache folders of this operating system."""
         chosen = home or (Path(env["LEXLIP_HOME"]).expanduser() if env.get("LEXLIP_HOME") else None)
         if chosen is not None:
-            return cls(chosen.absolute() / "engine", chosen.absolute() / "cache")
+            return cls(chosen.absolute() / "engine", (chosen / "cache").resolve())
         from platformdirs import user_cache_path, user_data_path
 
-        return cls(user_data_path("lexlip-es") / "engine", user_cache_path("lexlip-es"))
+        return cls(user_data_path("lexlip-es") / "engine", user_cache_path("lexlip-es").resolve())
 
     @property
     def jars(self) -> Path:

@@ -11,7 +11,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lexlip_es.engines.node.places import Places
+
 _SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class RunningNode:
+    """A node that answers: where, as which process, since when (Unix seconds), and where it keeps log and data."""
+
+    url: str
+    port: int
+    pid: int
+    version: str
+    started_at: float
+    log: Path
+    data: Path
 
 
 @dataclass(frozen=True)
@@ -25,6 +40,16 @@ class NodeState:
     version: str
     started_at: float
     log: Path
+
+    def running(self, places: Places) -> RunningNode:
+        """This start as others may know it."""
+        return RunningNode(self.url, self.port, self.pid, self.version, self.started_at, self.log, places.data)
+
+
+def running_node(places: Places) -> RunningNode | None:
+    """The node of these places, where it answers."""
+    state = read_state(places.state)
+    return state.running(places) if state is not None and answers(state) else None
 
 
 def read_state(path: Path) -> NodeState | None:
