@@ -47,6 +47,7 @@ def imagenet_pieces(lexicon: Lexicon, tokenizer_file: Path) -> NDArray[np.int64]
     )
     synsets = (info / "imagenet_synsets.txt").read_text("utf-8").split()
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer.no_padding()
     found = set()
     for synset in synsets:
         for name in names[synset].split(","):
