@@ -32,7 +32,11 @@ A LexLIP model (Luo et al., ICCV 2023): pictures and sentences become weighted w
 - seed {recipe.seed}; {provenance.get("train_pictures", "?")} training pictures; {dropped} listed pictures left out
 - command: `{provenance.get("command", "?")}`
 - versions: {", ".join(f"{name} {version}" for name, version in dict(provenance.get("versions", {})).items())}
-- terms of use: {recipe.licence}
+
+## Data and terms
+{recipe.about or "Not described by the recipe."}
+
+Terms of use of the weights: {recipe.licence}
 
 ## Training
 {phases}
@@ -44,6 +48,11 @@ Unpruned, fp32, in memory; ties count half. Each checkpoint was picked on dev; t
 caption |
 | --- | --- | --- | --- |
 {rows}
+
+"query table" is the text side without a network (`query_table.safetensors`); the other rows use the text tower.
+
+## Limits
+{recipe.limits or "Not described by the recipe."}
 """
 
 

@@ -115,10 +115,11 @@ class PhaseRecipe:
 
 @dataclass(frozen=True)
 class TableRecipe:
-    """The expanded query table: terms kept per piece, and the factors tried on dev for what is not the piece itself."""
+    """The expanded query table: terms kept per piece, and the factors tried on dev (see `table`)."""
 
     terms: int = 16
     damping: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+    unspoken: tuple[float, ...] = (0.0, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,9 @@ class Recipe:
     output: str = "runs"
     cache: str = ""  # folder for the frozen prefixes' outputs; empty: decode live
     precision: Literal["no", "bf16", "fp16"] = "no"
-    licence: str = "unknown"
+    about: str = ""  # for the model card: what the training data is
+    limits: str = ""  # for the model card: what not to expect of the model
+    licence: str = "unknown"  # the terms under which the weights may be used
     data: DataRecipe = field(default_factory=DataRecipe)
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
     picture: PictureRecipe = field(default_factory=PictureRecipe)

@@ -102,13 +102,17 @@ def score(pictures: Tensor, texts: Tensor, picture_of: NDArray[np.int64]) -> Sco
     )
 
 
+def score_rows(pictures: Tensor, rows: list[int], texts: Tensor, split: Split) -> Scores:
+    """As `score`, where only the pictures at `rows` of the split could be read: the others' captions have no right answer."""
+    picture_of = split.picture_of
+    if len(rows) < len(split):
+        kept = np.isin(picture_of, rows)
+        texts, picture_of = texts[torch.from_numpy(kept)], np.searchsorted(rows, picture_of[kept])
+    return score(pictures, texts, picture_of)
+
+
 def validate(model: LexLip, gallery: Gallery, side: TextSide) -> Scores:
     """Encode a split and score it; the model is put in evaluation mode and left there."""
     model.eval()
     pictures, rows = encode_pictures(model, gallery)
-    texts = encode_captions(model, gallery, side)
-    picture_of = gallery.split.picture_of
-    if len(rows) < len(gallery.split):  # captions of unreadable pictures have no right answer
-        kept = np.isin(picture_of, rows)
-        texts, picture_of = texts[torch.from_numpy(kept)], np.searchsorted(rows, picture_of[kept])
-    return score(pictures, texts, picture_of)
+    return score_rows(pictures, rows, encode_captions(model, gallery, side), gallery.split)

@@ -1,0 +1,92 @@
+"""The end of a run: the query table is chosen on dev, the test split is scored once, the checkpoint folder is written."""
+
+import importlib.metadata
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from lexlip_training.card import model_card
+from lexlip_training.checkpoint import write_checkpoint
+from lexlip_training.lexlip import LexLip
+from lexlip_training.setting import Setting
+from lexlip_training.table import Table, TableSettings, candidates, plain_table, tower_rows, tower_table
+from lexlip_training.validating import Gallery, Scores, encode_captions, encode_pictures, score_rows
+
+Report = Callable[[str], None]
+_VERSIONS = ("torch", "timm", "transformers", "accelerate", "numpy", "pillow")
+_PRUNING = {"picture_terms": 64, "query_terms": 32}
+
+
+def finish(setting: Setting, folder: Path, report: Report, command: Sequence[str]) -> Path:
+    """Score the finished model and write its checkpoint folder; returns the folder."""
+    recipe, model = setting.recipe, setting.built.model
+    model.eval()
+    pictures, rows = encode_pictures(model, setting.dev)
+    table, settings = choose_table(setting, pictures, rows, report)
+    scores = _scores("dev", model, setting.dev, (pictures, rows), recipe.phase[-1].text, table)
+    if recipe.data.test:
+        test = setting.gallery("test", report)
+        scores |= _scores("test", model, test, encode_pictures(model, test), recipe.phase[-1].text, table)
+    for name, found in scores.items():
+        report(f"{name}: text to picture {found.text_to_picture}; picture to text {found.picture_to_text}")
+    facts = provenance(setting, scores, settings, command)
+    return write_checkpoint(
+        folder,
+        model,
+        recipe.picture,
+        recipe.text.max_tokens,
+        name=recipe.name,
+        tokenizer_file=setting.built.tokenizer_file,
+        pruning=_PRUNING,
+        provenance=facts,
+        card=model_card(recipe, scores, facts, setting.left_out),
+    )
+
+
+def choose_table(setting: Setting, pictures: Tensor, rows: list[int], report: Report) -> tuple[Table, TableSettings | None]:
+    """The query table with the best R@1 + R@5 + R@10 on dev, and its settings; for a bag the plain table, without settings."""
+    recipe, model, vocabulary = setting.recipe, setting.built.model, len(setting.built.lexicon)
+    if recipe.phase[-1].text == "bag":
+        return plain_table(model, vocabulary), None
+    answers = tower_rows(model, setting.built.lexicon, recipe.table.terms)
+    best: tuple[float, Table, TableSettings] | None = None
+    for settings in candidates(recipe.table.terms, recipe.table.damping, recipe.table.unspoken):
+        table = tower_table(model, answers, settings, vocabulary)
+        found = score_rows(pictures, rows, table.encode(setting.dev.pieces, pictures.shape[1]), setting.dev.split)
+        report(f"query table, damping {settings.damping:g}, unspoken {settings.unspoken:g}: dev {found.text_to_picture}")
+        if best is None or found.total > best[0]:
+            best = (found.total, table, settings)
+    assert best is not None  # a recipe names at least one factor of each kind
+    return best[1], best[2]
+
+
+def _scores(
+    name: str, model: LexLip, gallery: Gallery, encoded: tuple[Tensor, list[int]], side: Any, table: Table
+) -> dict[str, Scores]:
+    pictures, rows = encoded
+    tower = score_rows(pictures, rows, encode_captions(model, gallery, side), gallery.split)
+    looked_up = score_rows(pictures, rows, table.encode(gallery.pieces, pictures.shape[1]), gallery.split)
+    return {name: tower, f"{name}, query table": looked_up}
+
+
+def provenance(
+    setting: Setting, scores: dict[str, Scores], table: TableSettings | None, command: Sequence[str]
+) -> dict[str, Any]:
+    """Where a model comes from: data, seed, command, versions, scores, licence, and how its query table is made."""
+    recipe = setting.recipe
+    return {
+        "data": {"train": recipe.data.train or "all captioned pictures", "dev": recipe.data.dev, "test": recipe.data.test},
+        "about": recipe.about,
+        "train_pictures": len(setting.train.split),
+        "left_out": {name: len(files) for name, files in setting.left_out.items()},
+        "text_side": recipe.phase[-1].text,
+        "table": None if table is None else table.to_config(),
+        "seed": recipe.seed,
+        "command": " ".join(command),
+        "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _VERSIONS},
+        "scores": {name: found.to_dict() for name, found in scores.items()},
+        "licence": recipe.licence,
+    }
