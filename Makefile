@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 COMMA := ,
 # uv installs several times faster; pip itself serves where uv cannot (an index known to pip's configuration only).
-INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python $(1) || $(BIN)/python -m pip install --quiet $(1)
+INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python $(1) || $(BIN)/python -m pip install --quiet $(1)
 
 .PHONY: demo test lint clean
 demo: .venv/demo

@@ -7,6 +7,7 @@ from pathlib import Path
 from lexlip_es.demo_pictures import write_demo_pictures
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import connect, embedded
+from lexlip_es.engines.node.places import Places
 from lexlip_es.engines.settings import ConnectionSettings
 from lexlip_es.indexing import Run, index_pictures
 from lexlip_es.model_folder import ModelFolder, starter_path
@@ -21,7 +22,8 @@ def run_demo(searches: Sequence[str], folder: Path | None, *, report: Callable[[
     The index is removed at the end, and the engine is stopped if the demo started it. Raises `LexlipError`, naming the pip
     command, where the extras `demo` and `embedded` are missing.
     """
-    pictures = folder or embedded.home() / "demo-pictures"
+    cache = Places.find(os.environ).cache
+    pictures = folder or cache / "demo-pictures"
     report(f"{write_demo_pictures(pictures)} photographs in {pictures}")
     was_running = embedded.status() is not None
     engine = connect(ConnectionSettings.from_environment({}), report=report)
@@ -39,4 +41,4 @@ def run_demo(searches: Sequence[str], folder: Path | None, *, report: Callable[[
         engine.close()
         if not was_running:
             embedded.stop()
-            report(f"stopped the embedded OpenSearch; its jars stay in {os.fspath(embedded.home())}")
+            report(f"stopped the embedded OpenSearch; what it was fetched into stays: {cache}")

@@ -1,12 +1,20 @@
 """`lexlip-es engine start|stop|status`: the embedded OpenSearch."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lexlip_es.cli import common
 
+if TYPE_CHECKING:
+    from lexlip_es.engines.embedded import RunningNode
+
 app = typer.Typer(help="The embedded OpenSearch node.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def _facts(node: "RunningNode") -> dict[str, Any]:
+    return {"running": True} | {name: str(value) if isinstance(value, Path) else value for name, value in vars(node).items()}
 
 
 @app.command()
@@ -19,7 +27,7 @@ def start(
 
     node = start_node(heap=heap, report=common.say)
     if as_json:
-        common.answer(node.to_json())
+        common.answer(_facts(node))
     else:
         print(node.url)
 
@@ -39,7 +47,7 @@ def status(as_json: common.JsonOption = False) -> None:
 
     node = node_status()
     if as_json:
-        common.answer(node.to_json() if node else {"running": False})
+        common.answer(_facts(node) if node else {"running": False})
     else:
         print(f"running at {node.url} (pid {node.pid}), log {node.log}" if node else "not running")
     if node is None:

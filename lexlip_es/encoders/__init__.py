@@ -4,14 +4,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lexlip_es.errors import LexlipError
 from lexlip_es.model_folder import ModelFolder
+from lexlip_es.pixels import Pixels
 from lexlip_es.weights import SparseWeights
 
-Pixels = NDArray[np.uint8]
 TextSide = Literal["auto", "table", "tower"]
 Runtime = Literal["auto", "onnx", "torch"]
 

@@ -174,6 +174,8 @@ def test_the_telling_line_of_a_log(tmp_path: Path) -> None:
     assert last_words(log) == "java.net.X: in use"
     log.write_text("[2026][INFO ][o.o] fine\n[2026][ERROR][o.o.b.X         ] no space left\n[2026][INFO ][o.o] closed\n")
     assert last_words(log) == "no space left"
+    log.write_text("java.lang.IllegalStateException: no node lock\n\tat x.Y\nERROR: see the log\njava.lang.ClassCastException: late\n")
+    assert last_words(log) == "java.lang.IllegalStateException: no node lock"
 
 
 def test_without_a_url_connect_uses_the_embedded_node(

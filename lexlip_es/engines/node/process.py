@@ -144,4 +144,8 @@ def last_words(log: Path) -> str:
             found = re.match(pattern, line)
             if found and found[1]:
                 return found[1]
+    # A failure without any of these prints its exception first, and those of its own shutting down after it.
+    thrown = next((line for line in said if re.match(r"[\w.$]+Exception: ", line)), None)
+    if thrown is not None:
+        return thrown
     return said[-1] if said else "it said nothing"
