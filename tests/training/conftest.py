@@ -12,6 +12,7 @@ pytest.importorskip("timm")
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
+TINY = Path(__file__).parents[2] / "training" / "configs" / "tiny.toml"
 COLOURS = {
     "red": (220, 30, 30),
     "green": (30, 200, 40),
@@ -58,6 +59,21 @@ def square_pictures(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def data_settings(square_pictures) -> list[str]:
     return [f"data.images={square_pictures / 'images'}", f"data.captions={square_pictures / 'captions.jsonl'}"]
+
+
+@pytest.fixture(scope="session")
+def tiny_run(data_settings, tmp_path_factory):
+    """One run of tiny.toml: its recipe, checkpoint folder, reported lines and metrics."""
+    from lexlip_training.recipe import load_recipe
+    from lexlip_training.train import train
+
+    output = tmp_path_factory.mktemp("runs")
+    recipe = load_recipe(TINY, [*data_settings, f"output={output}"])
+    lines: list[str] = []
+    torch.set_num_threads(1)
+    checkpoint = train(recipe, report=lines.append, command=["lexlip-es", "train", "tiny.toml"])
+    metrics = [json.loads(line) for line in (output / "tiny" / "metrics.jsonl").read_text().splitlines()]
+    return recipe, checkpoint, lines, metrics
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,7 @@ def test_an_all_zero_vector_gives_no_nan():
     weights = torch.zeros(3, 5, requires_grad=True)
     loss = contrast(unit(weights), unit(torch.rand(3, 5)), 0.05)
     loss.backward()
-    assert math.isfinite(float(loss)) and torch.isfinite(weights.grad).all()
+    assert math.isfinite(loss.item()) and torch.isfinite(weights.grad).all()
 
 
 def test_locked_contrast_ranks_all_candidates():

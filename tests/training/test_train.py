@@ -19,15 +19,9 @@ from lexlip_training.validating import validate
 TINY = Path(__file__).parents[2] / "training" / "configs" / "tiny.toml"
 
 
-@pytest.fixture(scope="module")
-def run(data_settings, tmp_path_factory):
-    output = tmp_path_factory.mktemp("runs")
-    recipe = load_recipe(TINY, [*data_settings, f"output={output}"])
-    lines: list[str] = []
-    torch.set_num_threads(1)
-    checkpoint = train(recipe, report=lines.append, command=["lexlip-es", "train", "tiny.toml"])
-    metrics = [json.loads(line) for line in (output / "tiny" / "metrics.jsonl").read_text().splitlines()]
-    return recipe, checkpoint, lines, metrics
+@pytest.fixture
+def run(tiny_run):
+    return tiny_run
 
 
 def epochs(metrics, phase):

@@ -34,6 +34,7 @@ def write_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write safetensors so that the file is either the old or the new one."""
     partial = path.with_name(f"{path.name}.partial")
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, partial)
+    partial.chmod(0o644)  # safetensors writes files that only their owner may read
     os.replace(partial, path)
 
 

@@ -5,7 +5,7 @@ an int8 matrix is followed by Cast and Mul, which ONNX Runtime folds into floats
 never depend on what else is in its batch (dynamic quantisation takes one activation scale a batch, and so would make them).
 """
 
-import io
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -60,28 +60,35 @@ class TextGraph(nn.Module):
 def picture_onnx(model: LexLip, size: int) -> onnx.ModelProto:
     """`pictures.onnx` in fp32 for pictures of (size, size, 3)."""
     pixels = torch.zeros(2, size, size, 3, dtype=torch.uint8)
-    names = {"input_names": ["pixels"], "output_names": ["terms", "weights"]}
     axes = {name: {0: "batch"} for name in ("pixels", "terms", "weights")}
-    return _export(PictureGraph(model), (pixels,), names, axes)
+    return _export(PictureGraph(model), (pixels,), ["pixels"], ["terms", "weights"], axes)
 
 
 def text_onnx(model: LexLip) -> onnx.ModelProto:
     """`texts.onnx` in fp32."""
     ids = torch.tensor([[101, 1996, 3899, 102]]).clamp(max=model.architecture.vocabulary - 1)
-    names = {"input_names": ["ids", "mask"], "output_names": ["terms", "weights", "origins"]}
     axes = {name: {0: "batch", 1: "length"} for name in ("ids", "mask")}
     axes |= {name: {0: "batch"} for name in ("terms", "weights", "origins")}
-    return _export(TextGraph(model), (ids, torch.ones_like(ids)), names, axes)
+    return _export(TextGraph(model), (ids, torch.ones_like(ids)), ["ids", "mask"], ["terms", "weights", "origins"], axes)
 
 
-def _export(graph: nn.Module, inputs: tuple[Tensor, ...], names: dict[str, list[str]], axes: dict[str, Any]) -> onnx.ModelProto:
-    target = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
+def _export(
+    graph: nn.Module, inputs: tuple[Tensor, ...], input_names: list[str], output_names: list[str], axes: dict[str, Any]
+) -> onnx.ModelProto:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer comments on every shape that it takes for constant
+        path = Path(folder) / "graph.onnx"
         torch.onnx.export(
-            graph.eval(), inputs, target, **names, dynamic_axes=axes, opset_version=OPSET, dynamo=False, do_constant_folding=True
+            graph.eval(),
+            inputs,
+            path,
+            input_names=input_names,
+            output_names=output_names,
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
         )
-    return onnx.load_from_string(target.getvalue())
+        return onnx.load(path)
 
 
 def shrink(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:

@@ -12,7 +12,7 @@ from lexlip_training.card import model_card
 from lexlip_training.checkpoint import write_checkpoint
 from lexlip_training.lexlip import LexLip
 from lexlip_training.setting import Setting
-from lexlip_training.table import Table, TableSettings, candidates, plain_table, tower_rows, tower_table
+from lexlip_training.table import Table, TableSettings, plain_table, tower_rows, tower_table
 from lexlip_training.validating import Gallery, Scores, encode_captions, encode_pictures, score_rows
 
 Report = Callable[[str], None]
@@ -53,13 +53,14 @@ def choose_table(setting: Setting, pictures: Tensor, rows: list[int], report: Re
         return plain_table(model, vocabulary), None
     answers = tower_rows(model, setting.built.lexicon, recipe.table.terms)
     best: tuple[float, Table, TableSettings] | None = None
-    for settings in candidates(recipe.table.terms, recipe.table.damping, recipe.table.unspoken):
+    for damping in recipe.table.damping:
+        settings = TableSettings(recipe.table.terms, damping)
         table = tower_table(model, answers, settings, vocabulary)
         found = score_rows(pictures, rows, table.encode(setting.dev.pieces, pictures.shape[1]), setting.dev.split)
-        report(f"query table, damping {settings.damping:g}, unspoken {settings.unspoken:g}: dev {found.text_to_picture}")
+        report(f"query table, damping {damping:g}: dev {found.text_to_picture}")
         if best is None or found.total > best[0]:
             best = (found.total, table, settings)
-    assert best is not None  # a recipe names at least one factor of each kind
+    assert best is not None  # a recipe names at least one factor
     return best[1], best[2]
 
 

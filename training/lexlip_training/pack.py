@@ -13,7 +13,7 @@ from typing import Any
 
 import onnx
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import save as save_tensors
 from torch import Tensor
 
 from lexlip_es.encoders.onnx import OnnxPictureEncoder, OnnxTextEncoder
@@ -68,13 +68,16 @@ def pack(
     judge = None if data is None else Judge(source, model, table, data)
     report("exporting the picture tower")
     files["pictures"] = _smallest(
-        picture_onnx(model, int(source.config["picture"]["size"])), partial / "pictures.onnx", judge and judge.pictures, report
+        picture_onnx(model, int(source.config["picture"]["size"])),
+        partial / "pictures.onnx",
+        judge.pictures if judge else None,
+        report,
     )
     if facts.get("text_side", "tower") == "tower":
         report("exporting the text tower")
         config_now = _config(source, files, pruning)
         write_json(partial / "config.json", config_now)  # the text encoder that judges it opens the folder
-        entry = _smallest(text_onnx(model), partial / "texts.onnx", judge and judge.texts(partial), report)
+        entry = _smallest(text_onnx(model), partial / "texts.onnx", judge.texts(partial) if judge else None, report)
         megabytes = sum(path.stat().st_size for path in partial.iterdir()) / 1e6
         if megabytes < max_megabytes:
             files["texts"] = entry
@@ -104,7 +107,7 @@ def make_table(model: LexLip, source: ModelFolder) -> Table:
 def write_table(path: Path, table: Table, model: LexLip) -> None:
     """Write `query_table.safetensors`, its terms as vocabulary ids."""
     ids = model.active.cpu().numpy()[table.terms].astype("int32")
-    save_file({"indptr": table.indptr, "terms": ids, "weights": table.weights}, path)
+    path.write_bytes(save_tensors({"indptr": table.indptr, "terms": ids, "weights": table.weights}))
 
 
 class Judge:
@@ -179,7 +182,7 @@ def _entry(path: Path, **facts: Any) -> dict[str, Any]:
 
 
 def _config(source: ModelFolder, files: Mapping[str, Any], pruning: Mapping[str, int] | None) -> dict[str, Any]:
-    config = json.loads(json.dumps(dict(source.config)))
+    config: dict[str, Any] = json.loads(json.dumps(dict(source.config)))
     return config | {"files": dict(files), "pruning": dict(pruning or config["pruning"])}
 
 

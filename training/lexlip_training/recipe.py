@@ -118,8 +118,7 @@ class TableRecipe:
     """The expanded query table: terms kept per piece, and the factors tried on dev (see `table`)."""
 
     terms: int = 16
-    damping: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
-    unspoken: tuple[float, ...] = (0.0, 0.5, 1.0)
+    damping: tuple[float, ...] = (0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)

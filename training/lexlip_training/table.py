@@ -8,7 +8,6 @@ over its pieces' rows.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
 
 import numpy as np
 import torch
@@ -18,24 +17,18 @@ from torch import Tensor
 from lexlip_es.lexicon import Lexicon
 from lexlip_training.data import Pieces
 from lexlip_training.lexlip import LexLip
-from lexlip_training.pieces import speakable
 
 _LEAST_OWN = 0.3  # a piece that hardly says itself is not blown up beyond this
 _BATCH = 500
+_EMPTY: tuple[NDArray[np.int32], NDArray[np.float32]] = (np.empty(0, np.int32), np.empty(0, np.float32))
 
 
 @dataclass(frozen=True)
 class TableSettings:
-    """How a table is made: terms kept a piece, factor on expansions, and the factor on rows of pieces that the model cannot
-    speak.
-
-    `unspoken` 0 leaves those pieces without a row; above, a word never seen in training asks for what the tower thinks is near
-    it.
-    """
+    """How a table is made: terms kept a piece, and the factor on what is not the piece itself."""
 
     terms: int = 16
     damping: float = 0.5
-    unspoken: float = 0.0
 
     def to_config(self) -> dict[str, float]:
         """For a model's provenance."""
@@ -73,62 +66,49 @@ class Table:
 
 @dataclass(frozen=True)
 class TowerRows:
-    """What the text tower answers to each spoken piece alone: top terms (places, heaviest first) and weights, both (V', k)."""
+    """What the text tower answers to each active piece alone: its heaviest terms as places, their weights, both (A, k)."""
 
-    pieces: NDArray[np.int64]  # (V',) vocabulary ids
     terms: NDArray[np.int64]
     weights: NDArray[np.float32]
-    own: NDArray[np.float32]  # (V',) the weight of the piece itself, 0 where it is not active
+    own: NDArray[np.float32]  # (A,) the weight of the piece itself
 
 
 @torch.no_grad()
 def tower_rows(model: LexLip, lexicon: Lexicon, terms: int) -> TowerRows:
-    """Run the tower over [CLS] piece [SEP] for all pieces but special and unused ones; about half a minute a core."""
-    device = model.mean.device
-    first, last = lexicon.piece_id("[CLS]"), lexicon.piece_id("[SEP]")
-    spoken = np.flatnonzero(speakable(lexicon))
+    """Run the tower over [CLS] piece [SEP] for all active pieces; seconds on one core.
+
+    Other pieces get no row: the tower was never taught what they should ask for.
+    """
+    first, last = lexicon.id("[CLS]"), lexicon.id("[SEP]")
     kept_terms, kept_weights, own = [], [], []
-    for start in range(0, len(spoken), _BATCH):
-        pieces = torch.from_numpy(spoken[start : start + _BATCH]).to(device)
+    for start in range(0, len(model.active), _BATCH):
+        pieces = model.active[start : start + _BATCH]
         ids = torch.stack([torch.full_like(pieces, first), pieces, torch.full_like(pieces, last)], dim=1)  # (n, 3)
         weights = model.text_weights(ids, torch.ones_like(ids, dtype=torch.bool)).float()  # (n, A)
         heaviest = weights.topk(min(terms, weights.shape[1]), dim=1)
         kept_terms.append(heaviest.indices.cpu().numpy())
         kept_weights.append(heaviest.values.cpu().numpy())
-        places = model.place_of[pieces]
-        own.append(torch.where(places >= 0, weights.gather(1, places.clamp(min=0)[:, None])[:, 0], 0.0).cpu().numpy())
-    return TowerRows(spoken, np.concatenate(kept_terms), np.concatenate(kept_weights), np.concatenate(own))
+        own.append(weights[torch.arange(len(pieces)), start + torch.arange(len(pieces))].cpu().numpy())
+    return TowerRows(np.concatenate(kept_terms), np.concatenate(kept_weights), np.concatenate(own))
 
 
 def tower_table(model: LexLip, rows: TowerRows, settings: TableSettings, vocabulary: int) -> Table:
     """Scale, damp and gather the tower's rows into a table (see the module's docstring)."""
     learned = model.bag.weights().detach().cpu().numpy()  # (A,)
-    places = model.place_of.cpu().numpy()[rows.pieces]  # (V',)
-    spoken = places >= 0
-    gain = np.zeros(len(rows.pieces), np.float32)
-    gain[spoken] = learned[places[spoken]] / np.maximum(rows.own[spoken], _LEAST_OWN)
-    gain[~spoken] = settings.unspoken * np.median(gain[spoken])
-    weights = rows.weights * gain[:, None] * np.where(rows.terms == places[:, None], 1.0, settings.damping)
-    made: list[tuple[NDArray[np.int32], NDArray[np.float32]]] = [(np.empty(0, np.int32), np.empty(0, np.float32))] * vocabulary
-    for i, piece in enumerate(rows.pieces):
-        kept = weights[i, : settings.terms] > 0
-        made[piece] = (
-            rows.terms[i, : settings.terms][kept].astype(np.int32),
-            weights[i, : settings.terms][kept].astype(np.float32),
-        )
+    gain = learned / np.maximum(rows.own, _LEAST_OWN)
+    itself = rows.terms == np.arange(len(rows.terms))[:, None]  # (A, k)
+    weights = rows.weights * gain[:, None] * np.where(itself, 1.0, settings.damping)
+    made = [_EMPTY] * vocabulary
+    for place, piece in enumerate(model.active.tolist()):
+        terms, asked = rows.terms[place, : settings.terms], weights[place, : settings.terms]
+        made[piece] = (terms[asked > 0].astype(np.int32), asked[asked > 0].astype(np.float32))
     return Table.from_rows(made)
 
 
 def plain_table(model: LexLip, vocabulary: int) -> Table:
     """The table of a model whose text side is a bag: each active piece asks for itself, by its learned weight."""
     learned = model.bag.weights().detach().cpu().numpy()
-    empty = (np.empty(0, np.int32), np.empty(0, np.float32))
-    rows = [empty] * vocabulary
+    rows = [_EMPTY] * vocabulary
     for place, piece in enumerate(model.active.tolist()):
         rows[piece] = (np.array([place], np.int32), learned[place : place + 1])
     return Table.from_rows(rows)
-
-
-def candidates(terms: int, damping: Sequence[float], unspoken: Sequence[float]) -> list[TableSettings]:
-    """All settings that dev decides between."""
-    return [TableSettings(terms, damp, far) for damp, far in product(damping, unspoken)]
