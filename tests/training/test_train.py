@@ -2,15 +2,18 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from lexlip_es.encoders import load_encoder
 from lexlip_es.errors import LexlipError
 from lexlip_es.model_folder import ModelFolder
 from lexlip_training.checkpoint import load_checkpoint
+from lexlip_training.pack import pack
 from lexlip_training.recipe import load_recipe
 from lexlip_training.setting import prepare
 from lexlip_training.train import train
@@ -128,3 +131,47 @@ def test_settings_that_cannot_be_used_are_one_sentence(data_settings, tmp_path, 
     with pytest.raises(LexlipError) as error:
         train(load_recipe(TINY, [*data_settings, f"output={tmp_path}", setting]))
     assert sentence in str(error.value)
+
+
+def test_a_run_on_cached_prefixes_learns_and_is_scored_on_test(data_settings, square_pictures, tmp_path):
+    (square_pictures / "test.txt").write_text((square_pictures / "dev.txt").read_text())
+    settings = [
+        *data_settings,
+        f"output={tmp_path}",
+        f"cache={tmp_path / 'cache'}",
+        "data.test=test.txt",
+        "picture.frozen_blocks=2",
+        "text.frozen_layers=1",
+        "phase.bag.epochs=1",
+        "phase.joint.epochs=1",
+    ]
+    lines: list[str] = []
+    checkpoint = train(load_recipe(TINY, settings), report=lines.append)
+    kept = sorted("-".join(path.name.split("-")[:2]) for path in (tmp_path / "cache").glob("*.npy"))
+    assert kept == [
+        "dev-captions",
+        "dev-view0",
+        "test-captions",
+        "test-view0",
+        "train-captions",
+        "train-view0",
+        "train-view1",
+        "train-view2",
+    ]
+    assert "left out of train: 1 pictures (broken.jpg)" in lines
+    scores = ModelFolder.open(checkpoint).config["provenance"]["scores"]
+    assert set(scores) == {"dev", "dev, query table", "test", "test, query table"} and scores["test"] == scores["dev"]
+    model = load_checkpoint(checkpoint)
+    assert model.architecture.frozen_blocks == 2 and model.text.frozen_layers == 1
+
+
+def test_a_bag_alone_ends_with_a_plain_table(data_settings, tmp_path):
+    recipe = load_recipe(TINY, [*data_settings, f"output={tmp_path}", "phase.bag.epochs=1"])
+    checkpoint = train(replace(recipe, phase=recipe.phase[:1]))
+    provenance = ModelFolder.open(checkpoint).config["provenance"]
+    assert provenance["text_side"] == "bag" and provenance["table"] is None
+    assert provenance["scores"]["dev"] == provenance["scores"]["dev, query table"]
+    packed = ModelFolder.open(pack(checkpoint, tmp_path / "packed"))
+    assert set(packed.config["files"]) == {"pictures", "table"}
+    terms, _ = load_encoder(packed).encode_texts(["red square"]).row(0)
+    assert set(terms.tolist()) == {packed.lexicon.id("red"), packed.lexicon.id("square")}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lexlip_es.errors import LexlipError
 from lexlip_es.images import PictureSpec
@@ -77,11 +78,17 @@ def _gallery(recipe: Recipe, built: Built, split: Split, report: Report, *, rand
         raise LexlipError("a cache needs a frozen part of the backbone: set picture.frozen_blocks, or leave cache empty.")
     folder = Path(recipe.cache)
     model.picture.backbone.network.to(memory_format=torch.channels_last)  # half as long again on a CPU otherwise
+    device = model.mean.device
     digest = model.picture_prefix_digest()
+
+    def prefix(pixels: Tensor) -> Tensor:
+        return model.picture_prefix(pixels.to(device))
+
+    def text_prefix(ids: Tensor, mask: Tensor) -> Tensor:
+        return model.text.prefix(ids.to(device), mask.to(device))
+
     cached = [
-        cache_view(
-            model.picture_prefix, digest, split, spec, recipe.augment, view, folder=folder, seed=recipe.seed, report=report
-        )
+        cache_view(prefix, digest, split, spec, recipe.augment, view, folder=folder, seed=recipe.seed, report=report)
         for view in range(random_views + 1)
     ]
     unreadable = sorted({file for view in cached for file in view.unreadable})
@@ -90,8 +97,6 @@ def _gallery(recipe: Recipe, built: Built, split: Split, report: Report, *, rand
     pieces = tokenise(split.texts, built.tokenizer_file, recipe.text.max_tokens)
     below = None
     if recipe.text.frozen_layers:
-        below = cache_captions(
-            model.text.prefix, model.text_prefix_digest(), pieces, folder=folder, name=split.name, report=report
-        )
+        below = cache_captions(text_prefix, model.text_prefix_digest(), pieces, folder=folder, name=split.name, report=report)
     source: PictureSource = CachedPictures(cached, rows)
     return Gallery(split, source, pieces, below), unreadable
