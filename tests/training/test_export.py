@@ -13,7 +13,7 @@ from lexlip_es.images import open_picture
 from lexlip_es.model_folder import ModelFolder, file_sha256
 from lexlip_es.weights import prepare_documents
 from lexlip_training.checkpoint import load_checkpoint
-from lexlip_training.export import picture_onnx, quantise, shrink, text_onnx
+from lexlip_training.export import disagreement, picture_onnx, quantise, shrink, text_onnx
 from lexlip_training.pack import pack
 
 
@@ -36,27 +36,22 @@ def pixels(count):
     return np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3), np.uint8)
 
 
-def agree(terms, weights, dense, active):
-    """Weights within 1e-4, and the same top 32 terms but for ties."""
-    for row in range(len(terms)):
-        ours = np.zeros(int(active.max()) + 1, np.float32)
-        ours[terms[row]] = weights[row]
-        theirs = np.zeros_like(ours)
-        theirs[active] = dense[row]
-        kept = np.sort(dense[row])[-len(terms[row]) :].min()
-        np.testing.assert_allclose(ours[theirs > kept], theirs[theirs > kept], atol=1e-4)
-        limit = np.sort(theirs)[-32]
-        assert set(np.flatnonzero(theirs > limit + 1e-4)) <= set(terms[row][:32])
-        assert (np.diff(weights[row]) <= 0).all()
-
-
 def test_pictures_agree_with_torch_at_any_batch_size(model, graph):
     for count in (1, 7):
-        terms, weights = session(graph).run(None, {"pixels": pixels(count)})
-        assert terms.dtype == np.int64 and terms.shape == (count, min(256, model.architecture.active))
         with torch.no_grad():
             dense = model.picture_weights(torch.from_numpy(pixels(count))).numpy()
-        agree(terms, weights, dense, model.active.numpy())
+        assert disagreement(graph, {"pixels": pixels(count)}, dense, model.active.numpy()) < 1e-4
+        terms, weights = session(graph).run(None, {"pixels": pixels(count)})
+        assert terms.dtype == np.int64 and terms.shape == (count, min(256, model.architecture.active))
+        assert weights.dtype == np.float32 and (np.diff(weights) <= 0).all()
+
+
+def test_a_graph_that_says_something_else_is_noticed(model, graph):
+    with torch.no_grad():
+        dense = model.picture_weights(torch.from_numpy(pixels(2))).numpy()
+    active = model.active.numpy()
+    assert disagreement(graph, {"pixels": pixels(2)}, dense + np.float32(0.01), active) == pytest.approx(0.01, abs=1e-3)
+    assert disagreement(graph, {"pixels": pixels(2)}, np.roll(dense, 1, axis=1), active) > 1e-4
 
 
 def test_texts_agree_with_torch_padded_or_not(model):
@@ -65,8 +60,8 @@ def test_texts_agree_with_torch_padded_or_not(model):
     terms, weights, origins = session(text_onnx(model)).run(None, {"ids": ids.numpy(), "mask": mask.numpy()})
     with torch.no_grad():
         logits, where = model.text_logits(ids, mask > 0)
-    dense = torch.log1p(logits.relu()).numpy()
-    agree(terms, weights, dense, model.active.numpy())
+    feeds = {"ids": ids.numpy(), "mask": mask.numpy()}
+    assert disagreement(text_onnx(model), feeds, torch.log1p(logits.relu()).numpy(), model.active.numpy()) < 1e-4
     places = model.place_of[torch.from_numpy(terms)]
     spoken = weights > 0
     assert (where.gather(1, places).numpy()[spoken] == origins[spoken]).mean() > 0.98  # a tie may go either way

@@ -23,6 +23,7 @@ from lexlip_training.lexlip import LexLip
 Precision = Literal["fp32", "fp16 weights", "int8 weights"]
 OPSET = 17
 MAX_TERMS = 256
+TOLERANCE = 1e-4  # between torch and a fp32 graph
 _SMALL = 16_384  # tensors below this many elements stay fp32: they weigh little and are often the touchiest
 
 
@@ -154,6 +155,28 @@ def quantise(weights: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np
             best = (error, rounded, scale)
     assert best is not None
     return best[1], best[2]
+
+
+def disagreement(
+    graph: onnx.ModelProto, feeds: dict[str, NDArray[Any]], expected: NDArray[np.float32], active: NDArray[np.int64]
+) -> float:
+    """The largest difference between a graph's weights and torch's, expected (B, A), over the terms that the graph names.
+
+    Infinite if a term that torch ranks clearly (by more than 1e-4) among a row's 32 heaviest is not among the graph's.
+    """
+    import onnxruntime
+
+    terms, weights = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, feeds)[
+        :2
+    ]
+    worst = 0.0
+    for row, wanted in enumerate(expected):
+        places = np.searchsorted(active, terms[row])  # active ids ascend
+        worst = max(worst, float(np.abs(wanted[places] - weights[row]).max()))
+        limit = np.sort(wanted)[-min(33, len(wanted))]
+        if not set(np.flatnonzero(wanted > limit + TOLERANCE)) <= set(places[:32].tolist()):
+            return float("inf")
+    return worst
 
 
 def save(model: onnx.ModelProto, path: Path) -> int:

@@ -11,18 +11,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from safetensors.numpy import save as save_tensors
 from torch import Tensor
 
 from lexlip_es.encoders.onnx import OnnxPictureEncoder, OnnxTextEncoder
+from lexlip_es.errors import LexlipError
 from lexlip_es.images import PictureError, open_picture
 from lexlip_es.model_folder import ModelFolder, file_sha256
 from lexlip_es.weights import SparseWeights
 from lexlip_training.checkpoint import load_checkpoint, write_json
 from lexlip_training.data import Split, load_split, tokenise
-from lexlip_training.export import Precision, picture_onnx, save, shrink, text_onnx
+from lexlip_training.export import TOLERANCE, Precision, disagreement, picture_onnx, save, shrink, text_onnx
 from lexlip_training.lexlip import LexLip
 from lexlip_training.recipe import DataRecipe
 from lexlip_training.table import Table, TableSettings, plain_table, tower_rows, tower_table
@@ -67,12 +69,9 @@ def pack(
 
     judge = None if data is None else Judge(source, model, table, data)
     report("exporting the picture tower")
-    files["pictures"] = _smallest(
-        picture_onnx(model, int(source.config["picture"]["size"])),
-        partial / "pictures.onnx",
-        judge.pictures if judge else None,
-        report,
-    )
+    pictures = picture_onnx(model, source.picture_spec.size)
+    _check_pictures(pictures, model, source, judge, report)
+    files["pictures"] = _smallest(pictures, partial / "pictures.onnx", judge.pictures if judge else None, report)
     if facts.get("text_side", "tower") == "tower":
         report("exporting the text tower")
         config_now = _config(source, files, pruning)
@@ -157,6 +156,21 @@ def _pixels(split: Split, source: ModelFolder) -> tuple[list[Any], list[int]]:
         except PictureError:
             continue
     return pixels, rows
+
+
+def _check_pictures(graph: onnx.ModelProto, model: LexLip, source: ModelFolder, judge: Judge | None, report: Report) -> None:
+    """Refuse a fp32 graph that does not say what torch says, on dev pictures or, without any, on noise."""
+    size = source.picture_spec.size
+    noise = np.random.default_rng(0).integers(0, 256, (4, size, size, 3), np.uint8)
+    pixels = np.stack(judge.pixels[:32]) if judge else noise  # (B, S, S, 3)
+    with torch.no_grad():
+        expected = model.picture_weights(torch.from_numpy(pixels)).numpy()
+    worst = disagreement(graph, {"pixels": pixels}, expected, model.active.numpy())
+    report(f"pictures.onnx in fp32 differs from torch by at most {worst:.1e} on {len(pixels)} pictures")
+    if worst > TOLERANCE:
+        raise LexlipError(
+            f"the exported picture tower differs from torch by {worst:.1e}: install the versions of the train extra."
+        )
 
 
 def _smallest(full: onnx.ModelProto, path: Path, judge: Callable[[Path], float] | None, report: Report) -> dict[str, Any]:
