@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from lexlip_es.lexicon import Lexicon
-from lexlip_training.pieces import active_pieces, centred, imagenet_pieces, near_neighbours, speakable
+from lexlip_training.checkpoint import load_checkpoint
+from lexlip_training.lexlip import without_terms
+from lexlip_training.pieces import active_pieces, centred, function_words, imagenet_pieces, near_neighbours, speakable
 from lexlip_training.starter_weights import minilm_folder
 
 TOKENIZER = minilm_folder() / "tokenizer.json"
@@ -50,3 +52,24 @@ def test_active_pieces_are_the_union_in_ascending_order(lexicon):
     active = active_pieces(counts, lexicon, TOKENIZER, torch.eye(len(lexicon), 4), 2.0, 1)
     assert rare in active and lexicon.piece_id("pizza") in active and lexicon.piece_id("[CLS]") not in active
     assert (np.diff(active) > 0).all()
+
+
+def test_function_words_name_nothing_to_be_seen_and_words_of_place_are_not_among_them(lexicon):
+    dropped = {lexicon.pieces[i] for i in np.flatnonzero(function_words(lexicon))}
+    assert {"the", "of", "is", ".", "##s", "-"} <= dropped
+    assert not {"in", "on", "under", "between", "dog", "##ing"[2:], "5", "x", "日"} & dropped
+
+
+def test_a_model_without_some_terms_says_the_others_as_before(tiny_run):
+    model = load_checkpoint(tiny_run[1])
+    silent = torch.zeros(model.architecture.vocabulary, dtype=torch.bool)
+    silent[model.active[::3]] = True
+    smaller = without_terms(model, silent)
+    kept = ~silent[model.active]
+    assert smaller.active.tolist() == model.active[kept].tolist()
+    pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    torch.testing.assert_close(smaller.picture_weights(pixels), model.picture_weights(pixels)[:, kept])
+    ids = model.active[kept][None, :6]
+    torch.testing.assert_close(smaller.bag_weights(ids), model.bag_weights(ids)[:, kept])
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    torch.testing.assert_close(smaller.text_weights(ids, mask), model.text_weights(ids, mask)[:, kept])

@@ -3,14 +3,17 @@
 import importlib.metadata
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lexlip_training.card import model_card
 from lexlip_training.checkpoint import write_checkpoint
-from lexlip_training.lexlip import LexLip
+from lexlip_training.lexlip import LexLip, without_terms
+from lexlip_training.pieces import function_words
 from lexlip_training.setting import Setting
 from lexlip_training.table import Table, TableSettings, plain_table, tower_rows, tower_table
 from lexlip_training.validating import Gallery, Scores, encode_captions, encode_pictures, score_rows
@@ -22,8 +25,11 @@ _PRUNING = {"picture_terms": 64, "query_terms": 32}
 
 def finish(setting: Setting, folder: Path, report: Report, command: Sequence[str]) -> Path:
     """Score the finished model and write its checkpoint folder; returns the folder."""
-    recipe, model = setting.recipe, setting.built.model
-    model.eval()
+    recipe = setting.recipe
+    if recipe.lexicon.drop_function_words:
+        silent = torch.from_numpy(function_words(setting.built.lexicon))
+        setting.built = replace(setting.built, model=without_terms(setting.built.model, silent))
+    model = setting.built.model.eval()
     pictures, rows = encode_pictures(model, setting.dev)
     table, settings = choose_table(setting, pictures, rows, report)
     scores = _scores("dev", model, setting.dev, (pictures, rows), recipe.phase[-1].text, table)

@@ -7,7 +7,7 @@ vocabulary ids. Outside, in `SparseWeights` and in exports, terms are vocabulary
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -181,6 +181,22 @@ class LexLip(nn.Module):
     def text_prefix_digest(self) -> str:
         """Names the frozen text prefix."""
         return _digest([self.text.frozen_layers], self.text.frozen_parameters())
+
+
+def without_terms(model: LexLip, silent: Tensor) -> LexLip:
+    """The model without the terms that `silent` (V,) bool names by vocabulary id; the others are as they were.
+
+    A silent piece still reaches the towers as input; only nothing is looked up by it any more.
+    """
+    kept = ~silent[model.active.cpu()]  # (A,)
+    state = model.state_dict()
+    for name in ("active", "decoder", "text_decoder", "picture_head.bias", "text_head.bias", "bag.theta"):
+        if name in state:
+            state[name] = state[name][kept.to(state[name].device)]
+    smaller = LexLip(replace(model.architecture, active=int(kept.sum())), model.mean.tolist(), model.std.tolist())
+    smaller.load_state_dict(state)
+    smaller.set_active(smaller.active.clone())
+    return smaller.to(model.active.device).train(model.training)
 
 
 def _digest(facts: Sequence[Any], tensors: Sequence[Tensor]) -> str:

@@ -19,6 +19,23 @@ from lexlip_training.data import Pieces
 
 _STOP = frozenset(("of", "the", "and", "a", "in", "-", "'", ","))
 
+FUNCTION_WORDS = frozenset(
+    """
+    a an the of and or but if as is are was were be been being am it its he she they them their his her him i you we us our your
+    my me this that these those there here what which who whom whose when where why how all any both each few more most other
+    some such no nor not only own same so than too very s t can will just don should now do does did has have had having about
+    again then once also really during because until against to by for from ##s ##ing ##ed ##er
+    """.split()  # noqa: SIM905 (ninety quoted words read worse)
+)
+"""Pieces that name nothing to be seen. Words of place (in, on, under, between ...) are not among them: pictures show those."""
+
+
+def function_words(lexicon: Lexicon) -> NDArray[np.bool_]:
+    """(V,) function words and punctuation."""
+    return np.array(
+        [piece in FUNCTION_WORDS or not any(sign.isalnum() for sign in piece.removeprefix("##")) for piece in lexicon.pieces]
+    )
+
 
 def speakable(lexicon: Lexicon) -> NDArray[np.bool_]:
     """(V,) all pieces but special and unused ones."""

@@ -76,6 +76,7 @@ class LexiconRecipe:
     active: Literal["all", "captions"] = "all"
     neighbour_cosine: float = 0.5  # active = "captions": near neighbours of the captions' pieces speak too
     neighbours: int = 3
+    drop_function_words: bool = False  # the finished model does not speak them: they say nothing that can be seen
 
 
 @dataclass(frozen=True)
