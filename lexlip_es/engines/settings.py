@@ -1,17 +1,21 @@
 """Where the engine is and who asks: the one description of a connection, read from the environment.
 
 Secrets come from the environment alone (design contract 7). They are never part of a `repr`, a message or a log, and a URL
-that carries a user and a password is taken apart at once, so that `urls` can be shown anywhere.
+that carries a user and a password is taken apart at once, so that `urls` can be shown anywhere. A URL that cannot be read is
+not shown at all: any part of it may be a password with a sign that should have been escaped.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from lexlip_es.errors import UsageError
 
 PREFIX = "LEXLIP_ES_"
+OPTION = "--url"
+_NEXT_URL = re.compile(r"[,\s]+(?=[A-Za-z]+://)")  # a comma within a password does not end a URL
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class ConnectionSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is sent; raises `UsageError`."""
         for url in self.urls:
-            _check_url(url)
+            _check_url(url, "the engine's address")
         if (self.username is None) != (self.password is None):
             raise UsageError(f"set both {PREFIX}USERNAME and {PREFIX}PASSWORD, or neither.")
         ways = [self.api_key, self.bearer, self.username]
@@ -41,6 +45,9 @@ class ConnectionSettings:
                 f"more than one way to log in is set: keep one of {PREFIX}API_KEY, {PREFIX}BEARER, "
                 f"or {PREFIX}USERNAME with {PREFIX}PASSWORD (a URL can carry the last two)."
             )
+        for name, secret in (("API_KEY", self.api_key), ("BEARER", self.bearer)):
+            if secret is not None and not (secret.isascii() and secret.isprintable()):
+                raise UsageError(f"{PREFIX}{name} holds a sign that no key has, such as a line break: copy it again.")
         if self.ca_certs is not None and not self.ca_certs.is_file():
             raise UsageError(f"{PREFIX}CA_CERTS names {self.ca_certs}, which is not a file.")
 
@@ -48,18 +55,25 @@ class ConnectionSettings:
     def from_environment(cls, env: Mapping[str, str], *, url: str | None = None) -> "ConnectionSettings":
         """Read LEXLIP_ES_URL (several are comma-separated), _API_KEY, _BEARER, _USERNAME, _PASSWORD and _CA_CERTS.
 
-        `url` is the option of the same name and wins over LEXLIP_ES_URL; credentials inside a URL win over
-        LEXLIP_ES_USERNAME and _PASSWORD. An empty variable counts as unset. Raises `UsageError`.
+        `url` is the option --url and wins over LEXLIP_ES_URL; a shell keeps what is typed, so it may hold no credentials.
+        Credentials inside LEXLIP_ES_URL win over LEXLIP_ES_USERNAME and _PASSWORD. An empty variable counts as unset. Raises
+        `UsageError`.
         """
 
         def read(name: str) -> str | None:
             return env.get(PREFIX + name, "").strip() or None
 
+        if url and "@" in url:
+            raise UsageError(
+                f"{OPTION} takes no user or password, since the shell's history keeps them: set {PREFIX}USERNAME and "
+                f"{PREFIX}PASSWORD, or {PREFIX}URL."
+            )
         urls, username, password = [], read("USERNAME"), read("PASSWORD")
-        for given in (url or read("URL") or "").split(","):
-            if not given.strip():
+        for given in _NEXT_URL.split((url or read("URL") or "").strip(", ")):
+            if not given:
                 continue
-            bare, user, secret = _without_credentials(given.strip())
+            bare, user, secret = _without_credentials(given)
+            _check_url(bare, OPTION if url else PREFIX + "URL")
             urls.append(bare)
             if user is not None:
                 username, password = user, secret
@@ -93,14 +107,17 @@ def _without_credentials(url: str) -> tuple[str, str | None, str | None]:
     return url.replace(authority, host, 1).rstrip("/"), unquote(user), unquote(password)
 
 
-def _check_url(url: str) -> None:
-    shown = url.rpartition("@")[2]  # whatever stands before an @ may be a password
+def _check_url(url: str, source: str) -> None:
+    """Raise `UsageError` for what is no URL of an engine; `source` says where it was given."""
     try:
         parts = urlsplit(url)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         valid = False
-    if not valid or "@" in url:
-        raise UsageError(f"{shown!r} is not an engine's URL: write it as http://HOST:PORT or https://HOST:PORT.")
-    if urlunsplit(parts._replace(query="", fragment="")) != url:
-        raise UsageError(f"{shown!r} is not an engine's URL: leave out everything from '?' or '#' on.")
+    if not valid or any(sign in url for sign in "@, "):  # a second @: a password that is not escaped
+        raise UsageError(
+            f"{source} is not a URL of an engine: write it as http://HOST:PORT or https://HOST:PORT, "
+            "and special signs in a password as %XX."
+        )
+    if "?" in url or "#" in url:
+        raise UsageError(f"{source} is not a URL of an engine: leave out everything from '?' or '#' on.")

@@ -35,10 +35,48 @@ def test_secrets_are_not_in_the_repr(name: str) -> None:
     assert "hush" not in repr(read(URL="http://ann:hush@a:9200"))
 
 
-@pytest.mark.parametrize("url", ["a:9200", "ftp://a", "http://", "http://a:port", "http://a:9200?x=1", "//ann:hush@a"])
-def test_what_is_not_a_url_is_refused_without_showing_a_password(url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "a:9200",
+        "ftp://a",
+        "http://",
+        "http://a:port",
+        "http://a:9200?x=1",
+        "http://a:9200,b:9200",
+        "//ann:hush@a",
+        "https://ann:hush",
+        "https://ann:hu/sh@a",
+        "https://ann:hu sh",
+        "http://ann:hush@a:9200#x",
+    ],
+)
+def test_what_is_not_a_url_is_refused_by_the_name_of_its_variable_without_any_of_it(url: str) -> None:
     with pytest.raises(UsageError, match=r"write it as http://HOST:PORT|leave out") as refused:
+        read(URL=url)
+    assert "LEXLIP_ES_URL" in str(refused.value)
+    assert not any(part in str(refused.value) for part in ("ann", "hu", "9200", "ftp"))
+
+
+def test_a_comma_in_a_password_ends_no_url() -> None:
+    settings = read(URL="https://ann:s,cr,et@a:9200, https://b,")
+    assert settings.urls == ("https://a:9200", "https://b")
+    assert settings.password == "s,cr,et"
+
+
+@pytest.mark.parametrize("url", ["https://ann:hush@a:9200", "https://ann@a", "https://ann:hu,sh@a", "//ann:hush@a"])
+def test_the_option_takes_no_credentials_since_a_shell_keeps_them(url: str) -> None:
+    with pytest.raises(UsageError, match=r"--url .*LEXLIP_ES_USERNAME and LEXLIP_ES_PASSWORD, or LEXLIP_ES_URL") as refused:
         read(url)
+    assert "ann" not in str(refused.value)
+    assert "hu" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["API_KEY", "BEARER"])
+@pytest.mark.parametrize("value", ["hush\nhush", "hushк"])
+def test_a_key_that_no_header_can_carry_is_refused(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match=f"LEXLIP_ES_{name} holds a sign") as refused:
+        read(**{name: value})
     assert "hush" not in str(refused.value)
 
 
