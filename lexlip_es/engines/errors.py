@@ -26,6 +26,13 @@ class EngineUnreachableError(LexlipError):
         super().__init__(f"the engine at {server} does not answer ({cause}): {remedy}.")
 
 
+class UnreadableAnswerError(LexlipError):
+    """What answers at the engine's address does not answer as a search engine does."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__(f"{server} gave an answer that cannot be read: check LEXLIP_ES_URL.")
+
+
 class TooLargeError(LexlipError):
     """The server, or a proxy before it, does not take requests of this size."""
 
@@ -43,7 +50,11 @@ def refusal(server: str, status: int, body: Any, index: str | None) -> LexlipErr
             f"the engine at {server} wants to know who asks: set LEXLIP_ES_USERNAME and LEXLIP_ES_PASSWORD, "
             "LEXLIP_ES_API_KEY or LEXLIP_ES_BEARER."
         )
-    if status == 403 and kind != "cluster_block_exception":
+    if kind == "cluster_block_exception" and status in (403, 429):  # at 503 the cluster is not ready yet
+        return LexlipError(
+            f"the engine at {server} blocks this ({reason or kind}): free disk space there or lift the block, then go on."
+        )
+    if status == 403 or kind == "security_exception":
         return LexlipError(f"this user may not do that on {server}: {reason or 'forbidden'}.")
     if status == 413:
         return TooLargeError(f"a request was larger than {server} accepts: raise its http.max_content_length.")
@@ -64,8 +75,8 @@ def error_cause(body: Any) -> tuple[str, str]:
         return "", one_line(error)
     if not isinstance(error, Mapping):
         return "", ""
-    root = error.get("root_cause") or []
-    cause = root[0] if root else error
+    root = error.get("root_cause")
+    cause = root[0] if isinstance(root, list) and root and isinstance(root[0], Mapping) else error
     kind, reason = str(cause.get("type") or ""), str(cause.get("reason") or "")
     deeper = error.get("caused_by")
     while isinstance(deeper, Mapping):

@@ -5,16 +5,18 @@ often it is asked again and what a failure means to a person is decided here, in
 opensearch-py takes about half a second to import, so it is imported when the engine is built and not before.
 """
 
+import base64
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from lexlip_es.engines import answers
 from lexlip_es.engines.bulk import bulk
-from lexlip_es.engines.errors import EngineUnreachableError, UnknownIndexError, one_line, refusal
+from lexlip_es.engines.errors import EngineUnreachableError, UnknownIndexError, UnreadableAnswerError, one_line, refusal
 from lexlip_es.engines.protocol import BulkResult, JsonObject, ServerInfo
 from lexlip_es.engines.retries import OVERLOADED, PATIENT, QUICK, RetryPolicy, TemporaryFailure
 from lexlip_es.engines.settings import ConnectionSettings
@@ -47,7 +49,6 @@ class OpenSearchEngine:
         self._client = opensearchpy.OpenSearch(
             _hosts(settings),
             http_compress=not all(_is_loopback(url) for url in settings.urls),
-            http_auth=None if settings.username is None else (settings.username, settings.password),
             headers=_headers(settings),
             ca_certs=None if settings.ca_certs is None else str(settings.ca_certs),
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
@@ -57,12 +58,12 @@ class OpenSearchEngine:
     def info(self) -> ServerInfo:
         """Ask which server answers; see `Engine.info`."""
         answer = self._request("GET", "/")
-        version = answer.get("version") if isinstance(answer, dict) else None
+        version = answer.get("version")
         if not isinstance(version, dict) or "number" not in version:
             raise LexlipError(f"{self._server} answers, but is neither OpenSearch nor Elasticsearch: check LEXLIP_ES_URL.")
-        number = str(version["number"])
+        number = one_line(str(version["number"]), 40)
         product = "opensearch" if version.get("distribution") == "opensearch" else "elasticsearch"
-        return ServerInfo(product, tuple(int(part) for part in number.split("-")[0].split(".")), number)
+        return ServerInfo(product, answers.version_numbers(number), number)
 
     def create_index(self, name: str, body: Mapping[str, Any]) -> None:
         """Create an index; see `Engine.create_index`."""
@@ -76,8 +77,7 @@ class OpenSearchEngine:
 
     def indices(self, pattern: str) -> dict[str, JsonObject]:
         """Aliases, mappings and settings of the indices that match; see `Engine.indices`."""
-        found: dict[str, JsonObject] = self._request("GET", _path(pattern), {"ignore_unavailable": "true"})
-        return found
+        return answers.index_objects(self._server, self._request("GET", _path(pattern), {"ignore_unavailable": "true"}))
 
     def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> None:
         """Carry out alias actions together; see `Engine.update_aliases`."""
@@ -94,18 +94,14 @@ class OpenSearchEngine:
     def bulk(self, index: str, documents: Iterable[Mapping[str, Any]]) -> Iterator[BulkResult]:
         """Send documents; see `Engine.bulk`."""
         # A cluster may create indices on demand, with floats where terms should be: ask before the first document is sent.
-        if not self._request("HEAD", _path(index)):
+        if not self._patiently(lambda: self._attempt("HEAD", _path(index), {}, None, index, READ_SECONDS)):
             raise UnknownIndexError(index, self._server)
         params = {"filter_path": "errors,items.*.status,items.*.error"}
 
-        def send(lines: bytes) -> Mapping[str, Any]:
-            answer: JsonObject = self._attempt("POST", _path(index, "_bulk"), params, lines, index, BULK_SECONDS)
-            return answer
+        def send(lines: bytes) -> Any:
+            return self._attempt("POST", _path(index, "_bulk"), params, lines, index, BULK_SECONDS)
 
-        for result in bulk(send, documents, policy=self._loading):
-            if result.error_type == "index_not_found_exception":  # deleted meanwhile
-                raise UnknownIndexError(index, self._server)
-            yield result
+        yield from bulk(send, documents, server=self._server, index=index, policy=self._loading)
 
     def refresh(self, index: str) -> None:
         """Make writes visible; see `Engine.refresh`."""
@@ -114,24 +110,25 @@ class OpenSearchEngine:
     def count(self, index: str, query: Mapping[str, Any] | None = None) -> int:
         """Count documents; see `Engine.count`."""
         body = None if query is None else {"query": query}
-        return int(self._request("POST", _path(index, "_count"), body=body, index=index)["count"])
+        return answers.whole_number(self._server, self._request("POST", _path(index, "_count"), body=body, index=index), "count")
 
     def search(self, index: str, body: Mapping[str, Any], **params: Any) -> JsonObject:
         """Run one search; see `Engine.search`."""
         asked = {"allow_partial_search_results": "false", **{name: _param(value) for name, value in params.items()}}
-        answer: JsonObject = self._request("POST", _path(index, "_search"), asked, body, index=index)
-        return answer
+        return answers.search_answer(self._server, self._request("POST", _path(index, "_search"), asked, body, index=index))
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[JsonObject]:
         """Run many searches in one request; see `Engine.msearch`."""
         if not bodies:
             return []
         lines = [b'{"allow_partial_search_results":false}\n' + _json(body) + b"\n" for body in bodies]
-        answers: list[JsonObject] = self._request("POST", _path(index, "_msearch"), body=b"".join(lines))["responses"]
-        for answer in answers:
+        together = self._request("POST", _path(index, "_msearch"), body=b"".join(lines))
+        each = answers.search_answers(self._server, together, len(bodies))
+        for answer in each:
             if "error" in answer:
-                raise refusal(self._server, int(answer.get("status", 500)), answer, index)
-        return answers
+                status = answer.get("status")
+                raise refusal(self._server, status if isinstance(status, int) else 500, answer, index)
+        return [answers.search_answer(self._server, answer) for answer in each]
 
     def scan(
         self, index: str, query: Mapping[str, Any] | None = None, fields: Sequence[str] | None = None
@@ -143,22 +140,25 @@ class OpenSearchEngine:
             "size": SCAN_PAGE,
             "_source": True if fields is None else (list(fields) or False),
         }
-        page = self.search(index, body, scroll=SCROLL_KEEP)
+        scroll_id, hits = answers.scroll_page(self._server, self.search(index, body, scroll=SCROLL_KEEP))
         try:
-            while hits := page["hits"]["hits"]:
+            while hits:
                 for hit in hits:
                     yield {"_id": hit["_id"], "source": hit.get("_source", {})}
                 # Not repeatable: a page whose answer was lost is gone, and asking again would skip it.
-                resume = {"scroll": SCROLL_KEEP, "scroll_id": page["_scroll_id"]}
+                resume = {"scroll": SCROLL_KEEP, "scroll_id": scroll_id}
                 page = self._request("POST", "/_search/scroll", body=resume, index=index, repeatable=False)
-                if page["_shards"]["failed"]:
+                scroll_id, hits = answers.scroll_page(self._server, page)
+                if answers.whole_number(self._server, page.get("_shards"), "failed"):
                     raise LexlipError(f"{self._server} could not read all of {index!r}: look at its health, then try again.")
         finally:
-            self._forget_scroll(page["_scroll_id"])
+            self._forget_scroll(scroll_id)
 
     def force_merge(self, index: str) -> None:
         """Merge into one segment; see `Engine.force_merge`."""
-        self._request("POST", _path(index, "_forcemerge"), {"max_num_segments": "1"}, index=index, seconds=MERGE_SECONDS)
+        # Not repeatable: a proxy that gives up waiting says 504 while the merge goes on.
+        once = {"max_num_segments": "1"}
+        self._request("POST", _path(index, "_forcemerge"), once, index=index, repeatable=False, seconds=MERGE_SECONDS)
 
     def close(self) -> None:
         """Close the connections; see `Engine.close`."""
@@ -178,13 +178,18 @@ class OpenSearchEngine:
         index: str | None = None,
         repeatable: bool = True,
         seconds: float = READ_SECONDS,
-    ) -> Any:
-        """Ask, and ask again where the server was not ready; a request that is not `repeatable` only if it never arrived."""
+    ) -> JsonObject:
+        """The JSON object that the server answers, asked for as `_patiently` does."""
         payload = body if body is None or isinstance(body, bytes) else _json(body)
+        answer = self._patiently(lambda: self._attempt(method, path, params or {}, payload, index, seconds), repeatable)
+        return answers.json_object(self._server, answer)
+
+    def _patiently(self, attempt: Callable[[], Any], repeatable: bool = True) -> Any:
+        """Attempt again where the server was not ready; what is not `repeatable` only if it never arrived."""
         pauses = QUICK.pauses()
         while True:
             try:
-                return self._attempt(method, path, params or {}, payload, index, seconds)
+                return attempt()
             except TemporaryFailure as failure:
                 pause = next(pauses, None)
                 if pause is None or (failure.reached and not repeatable):
@@ -209,6 +214,8 @@ class OpenSearchEngine:
         except self._failures.SSLError as error:
             raise _tls_error(self._server, str(error.error)) from error
         except self._failures.ConnectionError as error:
+            if isinstance(error.info, UnicodeDecodeError):
+                raise UnreadableAnswerError(self._server) from error
             never_arrived = isinstance(error.info, urllib3.exceptions.NewConnectionError)
             lost = EngineUnreachableError(self._server, _lost(error), self._log)
             raise TemporaryFailure(lost, 0, reached=not never_arrived) from error
@@ -218,8 +225,9 @@ class OpenSearchEngine:
             if status in OVERLOADED:
                 raise TemporaryFailure(refused, status, reached=status != 429) from error
             raise refused from error
-        except self._failures.SerializationError as error:
-            raise LexlipError(f"{self._server} does not answer in JSON: check LEXLIP_ES_URL.") from error
+        except (self._failures.SerializationError, AttributeError, RecursionError) as error:
+            # No JSON; for an error's body, no JSON object; or one that nests without end.
+            raise UnreadableAnswerError(self._server) from error
 
 
 def _hosts(settings: ConnectionSettings) -> list[JsonObject]:
@@ -237,6 +245,9 @@ def _headers(settings: ConnectionSettings) -> dict[str, str]:
         return {"authorization": f"ApiKey {settings.api_key}"}
     if settings.bearer is not None:
         return {"authorization": f"Bearer {settings.bearer}"}
+    if settings.username is not None:  # the client's own way fails on passwords outside Latin-1
+        login = f"{settings.username}:{settings.password}".encode("utf-8", "surrogateescape")
+        return {"authorization": f"Basic {base64.b64encode(login).decode('ascii')}"}
     return {}
 
 

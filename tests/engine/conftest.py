@@ -153,6 +153,46 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+class OtherServer(ThreadingHTTPServer):
+    """Answers as no engine would: every request gets `answer` (status, content type, body); `seen` keeps what arrived."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answerer)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.answer: tuple[int, str, bytes] = (200, "application/json", b"{}")
+        self.seen: list[tuple[str, str, dict[str, str]]] = []  # method, path, headers
+
+
+class _Answerer(BaseHTTPRequestHandler):
+    server: OtherServer
+
+    def _serve(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.seen.append((self.command, self.path, {key.lower(): value for key, value in self.headers.items()}))
+        status, kind, body = self.server.answer
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _serve
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def other_server() -> Iterator[OtherServer]:
+    server = OtherServer()
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
 @pytest.fixture
 def proxy(engine_url: str) -> Iterator[FaultyProxy]:
     server = FaultyProxy(engine_url)

@@ -9,6 +9,7 @@ from lexlip_es.engines.opensearch import OpenSearchEngine
 from lexlip_es.engines.retries import RetryPolicy
 from lexlip_es.errors import LexlipError
 
+WHERE = {"server": "the server", "index": "pictures"}
 BRISK = RetryPolicy(attempts=4, first=0.01)
 
 
@@ -86,6 +87,61 @@ def test_what_is_wrong_with_a_document_is_in_its_result(engine: Engine, index: s
     assert "[colour]" in str(results[2].reason)
 
 
+@pytest.fixture
+def full_disk(engine: Engine, index: str) -> Iterator[str]:
+    """An index as the server leaves it when its disk reaches the flood stage."""
+    engine.put_settings(index, {"index": {"blocks": {"read_only_allow_delete": True}}})
+    yield index
+    engine.put_settings(index, {"index": {"blocks": {"read_only_allow_delete": None}}})
+
+
+def test_a_full_disk_ends_the_load_with_one_sentence_at_its_first_chunk(
+    through: OpenSearchEngine, proxy: Any, full_disk: str
+) -> None:
+    read = []
+
+    def many() -> Iterator[dict[str, Any]]:
+        for document in documents(5_000):
+            read.append(document["_id"])
+            yield document
+
+    with pytest.raises(LexlipError, match=r"flood-stage.*: free disk space there or lift the block, then go on\.$") as error:
+        list(through.bulk(full_disk, many()))
+    assert "\n" not in str(error.value)
+    assert len(proxy.sent) == BRISK.attempts
+    assert len(read) == 1_001
+
+
+def test_a_block_that_somebody_set_is_told_at_once(through: OpenSearchEngine, proxy: Any, engine: Engine, index: str) -> None:
+    engine.put_settings(index, {"index": {"blocks": {"write": True}}})
+    with pytest.raises(LexlipError, match="lift the block"):
+        list(through.bulk(index, documents(5)))
+    assert len(proxy.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "sentence"),
+    [
+        (401, "security_exception", "LEXLIP_ES_USERNAME and LEXLIP_ES_PASSWORD"),
+        (403, "security_exception", "this user may not do that"),
+        (403, "made_up_by_a_plugin", "this user may not do that"),
+        (500, "security_exception", "this user may not do that"),
+        (404, "index_not_found_exception", "no index 'pictures'"),
+    ],
+)
+def test_what_is_refused_to_all_documents_is_raised_once(status: int, kind: str, sentence: str) -> None:
+    sent = []
+
+    def send(lines: bytes) -> dict[str, Any]:
+        sent.append(lines)
+        item = {"status": status, "error": {"type": kind, "reason": "no permissions"}}
+        return {"items": [{"index": item}] * (lines.count(b"\n") // 2)}
+
+    with pytest.raises(LexlipError, match=sentence):
+        list(bulk(send, documents(25), chunk_documents=10, **WHERE))
+    assert len(sent) == 1
+
+
 class Sent:
     """A `send` that accepts everything and remembers the sizes."""
 
@@ -100,11 +156,11 @@ class Sent:
 
 def test_chunks_keep_to_documents_and_bytes() -> None:
     sent = Sent()
-    list(bulk(sent, documents(25), chunk_documents=10))
+    list(bulk(sent, documents(25), chunk_documents=10, **WHERE))
     assert sent.counts == [10, 10, 5]
     sent = Sent()
     big: dict[str, Any] = {"_id": "big", "source": {"path": "x" * 1000}}
-    list(bulk(sent, [*documents(3), big, *documents(2)], chunk_bytes=500))
+    list(bulk(sent, [*documents(3), big, *documents(2)], chunk_bytes=500, **WHERE))
     assert sent.counts == [3, 1, 2]
 
 
@@ -116,7 +172,7 @@ def test_documents_are_read_no_further_than_results_are_taken() -> None:
             read.append(document["_id"])
             yield document
 
-    results = bulk(Sent(), slowly(), chunk_documents=10)
+    results = bulk(Sent(), slowly(), chunk_documents=10, **WHERE)
     next(results)
     assert len(read) == 11
     assert len(list(results)) == 99

@@ -1,10 +1,8 @@
-import http.server
 import json
 import logging
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ from lexlip_es.engines.opensearch import OpenSearchEngine
 from lexlip_es.errors import LexlipError, UsageError
 
 DOG = {"terms": {"dog": 2.0, "##s": 1.0}, "path": "dog.jpg"}
+UNREADABLE = r"gave an answer that cannot be read: check LEXLIP_ES_URL\.$"
 CAT = {"terms": {"cat": 4.0, "dog": 0.5}, "path": "cat.jpg"}
 
 
@@ -147,7 +146,7 @@ def closed_port() -> int:
 def test_a_dead_engine_is_one_sentence_within_a_second(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     url = f"http://127.0.0.1:{closed_port()}"
-    settings = ConnectionSettings.from_environment({}, url=url.replace("//", "//ann:hush@"))
+    settings = ConnectionSettings.from_environment({"LEXLIP_ES_URL": url.replace("//", "//ann:hush@")})
     began = time.monotonic()
     with pytest.raises(EngineUnreachableError, match=r"connection refused.*LEXLIP_ES_URL") as error:
         connect(settings)
@@ -166,26 +165,116 @@ def test_a_dead_embedded_engine_names_its_log() -> None:
     ("answer", "sentence"),
     [
         (json.dumps({"version": {"number": "9.5.3"}, "tagline": "You Know, for Search"}), "Elasticsearch 9.5.3"),
+        (json.dumps({"version": {"number": "serverless"}}), "Elasticsearch serverless"),
         ('{"hello": "world"}', "neither OpenSearch nor Elasticsearch"),
-        ("<html>", "does not answer in JSON"),
+        ("<html>", UNREADABLE),
     ],
 )
-def test_a_server_that_is_no_opensearch_is_refused(answer: str, sentence: str) -> None:
-    class Greeter(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            self.wfile.write(answer.encode())
+def test_a_server_that_is_no_opensearch_is_refused(other_server: Any, answer: str, sentence: str) -> None:
+    other_server.answer = 200, "application/json", answer.encode()
+    with pytest.raises(LexlipError, match=sentence):
+        connect(ConnectionSettings(urls=(other_server.url,)))
 
-        def log_message(self, *_: Any) -> None:
-            pass
 
-    with http.server.HTTPServer(("127.0.0.1", 0), Greeter) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with pytest.raises(LexlipError, match=sentence):
-            connect(ConnectionSettings(urls=(f"http://127.0.0.1:{server.server_port}",)))
-        server.shutdown()
+def test_versions_compare_whatever_they_are_called(other_server: Any) -> None:
+    engine = OpenSearchEngine(ConnectionSettings(urls=(other_server.url,)))
+    for number, version in [("3.9.0", (3, 9, 0)), ("8.x.1-SNAPSHOT", (8, 0, 1)), ("serverless", (0,)), ("²", (0,))]:
+        other_server.answer = 200, "application/json", json.dumps({"version": {"number": number}}).encode()
+        assert (engine.info().version, engine.info().number) == (version, number)
+
+
+EVERY_QUESTION: list[Callable[[Engine], object]] = [
+    lambda engine: engine.info(),
+    lambda engine: engine.indices("pictures"),
+    lambda engine: engine.count("pictures"),
+    lambda engine: engine.search("pictures", {}),
+    lambda engine: engine.msearch("pictures", [{}]),
+    lambda engine: list(engine.scan("pictures")),
+    lambda engine: list(engine.bulk("pictures", [{"_id": "1", "source": DOG}])),
+    lambda engine: engine.refresh("pictures"),
+]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body"),
+    [
+        (200, "text/plain", b"ready"),
+        (200, "text/html", b"<p>Welcome</p>"),
+        (200, "application/json", b"[]"),
+        (200, "application/json", b""),
+        (200, "application/json", b'"caf\xe9"'),
+        (200, "application/json", b"[" * 100_000),
+        (500, "application/json", b'["broken"]'),
+    ],
+)
+def test_a_body_that_no_engine_gives_is_one_sentence(other_server: Any, status: int, kind: str, body: bytes) -> None:
+    other_server.answer = status, kind, body
+    engine = OpenSearchEngine(ConnectionSettings(urls=(other_server.url,)))
+    for ask in EVERY_QUESTION:
+        with pytest.raises(LexlipError) as error:
+            ask(engine)
+        if status == 200:
+            assert str(error.value) == f"{other_server.url} gave an answer that cannot be read: check LEXLIP_ES_URL."
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"took": 1, "hits": {}},
+        {"took": 1, "hits": {"hits": {}}},
+        {"took": 1, "hits": {"hits": ["dog.jpg"]}},
+        {"took": 1, "hits": {"hits": [{"_score": "high"}]}},
+        {"took": 1, "hits": {"hits": [{"_score": [1]}]}},
+        {"took": 1, "hits": {"hits": [{"_score": 1.0, "_source": "dog.jpg"}]}},
+        {"took": "soon", "hits": {"hits": []}},
+        {"took": True, "hits": {"hits": []}},
+        {"hits": {"hits": []}},
+        {"count": "many", "responses": [[]], "items": [7]},
+        {"count": None, "responses": {}, "items": [{"index": {"status": "ok"}}]},
+        {"responses": [], "items": []},
+    ],
+)
+def test_an_answer_of_another_shape_is_one_sentence(other_server: Any, answer: dict[str, Any]) -> None:
+    other_server.answer = 200, "application/json", json.dumps(answer).encode()
+    together = {"responses": [answer], **answer}
+    engine = OpenSearchEngine(ConnectionSettings(urls=(other_server.url,)))
+    for ask in EVERY_QUESTION[2:7]:
+        with pytest.raises(LexlipError, match=UNREADABLE):
+            ask(engine)
+    other_server.answer = 200, "application/json", json.dumps(together).encode()
+    with pytest.raises(LexlipError, match=UNREADABLE):
+        engine.msearch("pictures", [{}])
+
+
+def test_an_index_without_mappings_is_no_index(other_server: Any) -> None:
+    other_server.answer = 200, "application/json", b'{"pictures": {"aliases": {}, "settings": {}}}'
+    with pytest.raises(LexlipError, match=UNREADABLE):
+        OpenSearchEngine(ConnectionSettings(urls=(other_server.url,))).indices("pictures")
+
+
+@pytest.mark.parametrize("score", ['"Infinity"', "Infinity", "NaN", "1e999", '"nan"'])
+def test_a_score_that_is_not_finite_is_refused(other_server: Any, score: str) -> None:
+    answer = f'{{"took": 1, "hits": {{"hits": [{{"_id": "1", "_score": {score}}}]}}}}'
+    engine = OpenSearchEngine(ConnectionSettings(urls=(other_server.url,)))
+    for body, ask in [(answer, EVERY_QUESTION[3]), (f'{{"responses": [{answer}]}}', EVERY_QUESTION[4])]:
+        other_server.answer = 200, "application/json", body.encode()
+        with pytest.raises(LexlipError, match="a score that is not finite"):
+            ask(engine)
+
+
+def test_a_score_as_a_text_is_a_number(other_server: Any) -> None:
+    hits = [{"_id": "1", "_score": "1.5"}, {"_id": "2", "_score": 1}, {"_id": "3", "_score": None}]
+    other_server.answer = 200, "application/json", json.dumps({"took": 1, "hits": {"hits": hits}}).encode()
+    answer = OpenSearchEngine(ConnectionSettings(urls=(other_server.url,))).search("pictures", {})
+    assert [hit["_score"] for hit in answer["hits"]["hits"]] == [1.5, 1.0, None]
+
+
+def test_a_merge_is_not_asked_for_twice_while_it_may_go_on(other_server: Any) -> None:
+    other_server.answer = 504, "application/json", b"{}"
+    with pytest.raises(LexlipError, match="504"):
+        OpenSearchEngine(ConnectionSettings(urls=(other_server.url,))).force_merge("pictures")
+    assert [path.partition("?")[0] for _, path, _ in other_server.seen] == ["/pictures/_forcemerge"]
 
 
 def test_tls_to_a_server_without_it_says_so(engine_url: str) -> None:
@@ -213,13 +302,14 @@ def test_a_second_node_serves_where_the_first_does_not_answer(engine_url: str) -
     assert [engine.info().number for _ in range(3)] == ["3.9.0"] * 3
 
 
-def test_a_login_is_sent(engine_url: str) -> None:
-    """The node takes any login; that requests carry one is seen in the client's own headers."""
+def test_a_login_is_sent_in_utf8(other_server: Any) -> None:
+    other_server.answer = 200, "application/json", b'{"version": {"number": "3.9.0", "distribution": "opensearch"}}'
     for env, expected in [
         ({"LEXLIP_ES_API_KEY": "a2V5"}, "ApiKey a2V5"),
         ({"LEXLIP_ES_BEARER": "token"}, "Bearer token"),
         ({"LEXLIP_ES_USERNAME": "ann", "LEXLIP_ES_PASSWORD": "hush"}, "Basic YW5uOmh1c2g="),
+        ({"LEXLIP_ES_USERNAME": "änn", "LEXLIP_ES_PASSWORD": "п€"}, "Basic w6RubjrQv+KCrA=="),
+        ({"LEXLIP_ES_USERNAME": "ann", "LEXLIP_ES_PASSWORD": "\udcff"}, "Basic YW5uOv8="),  # as the environment gives b"\xff"
     ]:
-        engine = OpenSearchEngine(ConnectionSettings.from_environment(env, url=engine_url))
-        assert engine.info().product == "opensearch"
-        assert engine._client.transport.get_connection().headers["authorization"] == expected
+        OpenSearchEngine(ConnectionSettings.from_environment(env, url=other_server.url)).info()
+        assert other_server.seen[-1][2]["authorization"] == expected
