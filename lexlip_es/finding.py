@@ -1,10 +1,11 @@
 """Finding pictures in a folder: what is there, in an order that never changes, or why something could not be looked at.
 
 The walk reads names, sizes and times, never content. Files are pictures by their extension; hidden ones (a leading
-dot) and other files are passed over in silence. Links are followed, with three rules that keep documents where they
-are: a link to a folder that holds the link (a loop) is passed over; so is a link to a folder that the walk reaches by
-its own path anyway; and a folder elsewhere that several links lead to is walked once, by the first. A link to a file is
-a picture of its own, as a copy would be. A broken link is reported, since it may be a drive that is not mounted.
+dot), videos and other files are passed over in silence. Pictures of a kind that is not read are named with the remedy:
+half of a telephone's may be HEIC. Links are followed, with three rules that keep documents where they are: a link to a
+folder that holds the link (a loop) is passed over; so is a link to a folder that the walk reaches by its own path
+anyway; and a folder elsewhere that several links lead to is walked once, by the first. A link to a file is a picture of
+its own, as a copy would be. A broken link is reported, since it may be a drive that is not mounted.
 """
 
 import os
@@ -19,6 +20,15 @@ from pathlib import Path
 from lexlip_es.errors import LexlipError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"})
+NOT_READ = {
+    ".heic": "HEIC",
+    ".heif": "HEIF",
+    ".avif": "AVIF",
+    ".jxl": "JPEG XL",
+    **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"), "Camera RAW"),
+}
+"""Extensions of pictures that this version does not read, and what people call them."""
+_PICTURES = EXTENSIONS | NOT_READ.keys()
 
 _AMBIGUOUS = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
 _ESCAPED = re.compile(rb"%([89A-F][0-9A-F]|25)")
@@ -72,6 +82,8 @@ def path_bytes(text: str) -> bytes:
 
 def find_pictures(root: Path, *, files: Sequence[str] | None = None) -> Iterator[Found | Skipped]:
     """Walk `root`, sorted by relative path, or look only at `files`, names relative to it (whatever their extension).
+
+    A file in the format of another kind of picture (`NOT_READ`) is a `Skipped`; a listed one is left to its decoder.
 
     Raises `LexlipError` at once for a root that is missing, unreadable or not a folder, and at the end of a walk that
     met nothing at all. Whatever else cannot be looked at is a `Skipped`, and the walk goes on.
@@ -130,7 +142,7 @@ def _walk(root: Path) -> Iterator[Found | Skipped]:
         if entry is None:
             levels.pop()
         elif not entry.folder:
-            yield _look(entry.path, entry.relative)
+            yield _look(entry.path, entry.relative, NOT_READ.get(entry.path.suffix.lower()))
         elif not (entry.link and _is_elsewhere_too(entry.path, real_root)):
             try:
                 identity = _identity(entry.path)
@@ -156,7 +168,7 @@ class _Entry:
 
 
 def _entries(folder: Path, relative: bytes) -> list[_Entry] | Skipped:
-    """List the folders, pictures and broken links of one folder, so that walking them gives sorted relative paths."""
+    """List folders, pictures (read or not) and broken links of one folder, in an order whose walk gives sorted relative paths."""
     found = []
     try:
         with os.scandir(folder) as entries:
@@ -167,7 +179,7 @@ def _entries(folder: Path, relative: bytes) -> list[_Entry] | Skipped:
                 target = _mode(path) if link else None
                 is_folder = stat.S_ISDIR(target or 0) if link else entry.is_dir(follow_symlinks=False)
                 broken = link and target is None
-                if is_folder or broken or path.suffix.lower() in EXTENSIONS:
+                if is_folder or broken or path.suffix.lower() in _PICTURES:
                     name = os.fsencode(entry.name)
                     below = relative + b"/" + name if relative else name
                     found.append(_Entry(path, below, is_folder, link))
@@ -204,7 +216,7 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _look(path: Path, relative: bytes) -> Found | Skipped:
+def _look(path: Path, relative: bytes, not_read: str | None = None) -> Found | Skipped:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -214,6 +226,8 @@ def _look(path: Path, relative: bytes) -> Found | Skipped:
         return Skipped(path_text(relative), "It is a folder, not a picture file.")
     if not stat.S_ISREG(status.st_mode):
         return Skipped(path_text(relative), "It is a pipe, a socket or a device, not a regular file.")
+    if not_read is not None:
+        return Skipped(path_text(relative), f"{not_read} is not read yet: convert it to JPEG.")
     return Found(path, relative, status.st_size, _moment(status.st_mtime_ns))
 
 

@@ -75,6 +75,29 @@ def test_folders_may_nest_deeper_than_python_does(tmp_path: Path) -> None:
         sys.setrecursionlimit(limit)
 
 
+# -- pictures that are not read
+
+
+def test_pictures_that_are_not_read_are_named_with_the_remedy(tmp_path: Path) -> None:
+    heic = "HEIC is not read yet: convert it to JPEG."
+    raw = heic.replace("HEIC", "Camera RAW")
+    expected = {"IMG_1.HEIC": heic, "sub/b.avif": heic.replace("HEIC", "AVIF"), "c.jxl": heic.replace("HEIC", "JPEG XL")}
+    expected |= {f"r{kind}": raw for kind in (".cr2", ".CR3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2")}
+    expected |= {"d.heif": heic.replace("HEIC", "HEIF"), "link.heic": heic}
+    made(tmp_path, "a.jpg", *expected.keys() - {"link.heic"}, "film.mov", "film.mp4", "notes.pdf", "._IMG_1.HEIC", "e.heic/f.jpg")
+    (tmp_path / "link.heic").symlink_to("a.jpg")
+    assert found(tmp_path) == ["a.jpg", "e.heic/f.jpg"]
+    assert skipped(tmp_path) == expected
+
+
+def test_a_folder_of_such_pictures_alone_is_not_empty(tmp_path: Path) -> None:
+    assert list(skipped(made(tmp_path, "1.heic", "2.heic"))) == ["1.heic", "2.heic"]
+
+
+def test_a_listed_one_is_left_to_the_decoder(tmp_path: Path) -> None:
+    assert found(made(tmp_path, "really-a.jpeg.heic"), ["really-a.jpeg.heic"]) == ["really-a.jpeg.heic"]
+
+
 # -- links
 
 
