@@ -4,16 +4,22 @@ A CSV or TSV file starts with a header that names its columns; JSON objects name
 called image, file, filename, file_name or path; what is said of it caption, title or text (the first of these that is
 there), or in JSON captions, a list. Files are UTF-8, with or without a byte order mark. What cannot be read is a
 `LexlipError` that names the file and the line, and what was expected there: no row is ever lost in silence.
+
+A picture is named by its path below the folder of pictures. `./a.jpg` and `b/../a.jpg` are read as `a.jpg`, so that one picture
+has one name; letters with marks may be composed or not, since file systems differ in that (`captions_for`).
 """
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+import posixpath
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from lexlip_es.errors import LexlipError
+from lexlip_es.finding import path_text
 
 PICTURE_COLUMNS = ("image", "file", "filename", "file_name", "path")
 TEXT_COLUMNS = ("caption", "title", "text")
@@ -36,12 +42,52 @@ class _Record(NamedTuple):
     texts: list[str]
 
 
-def read_captions(path: Path) -> dict[str, list[str]]:
+class Captions(dict[str, list[str]]):
+    """Captions by the name of their picture, in the file's order; remembers which pictures `captions_for` was asked for."""
+
+    def __init__(self, captions: Mapping[str, list[str]] | None = None) -> None:
+        super().__init__(captions or {})
+        self._asked: set[str] = set()
+        self._composed: dict[str, str] | None = None
+
+    @property
+    def unused(self) -> list[str]:
+        """Names of captioned pictures that nobody has asked for yet, in the file's order."""
+        return [name for name in self if name not in self._asked]
+
+    def of(self, relative: bytes) -> list[str]:
+        """A picture's captions, see `captions_for`."""
+        name = self._name(relative)
+        if name is None:
+            return []
+        self._asked.add(name)
+        return self[name]
+
+    def _name(self, relative: bytes) -> str | None:
+        text = relative.decode("utf-8", "surrogateescape")
+        for spelled in (text, path_text(relative)):
+            if spelled in self:
+                return spelled
+        if self._composed is None:
+            self._composed = {unicodedata.normalize("NFC", name): name for name in reversed(self)}
+        return self._composed.get(unicodedata.normalize("NFC", text))
+
+
+def captions_for(captions: Mapping[str, list[str]], relative: bytes) -> list[str]:
+    """The captions of the picture at this path below the folder of pictures (`Found.relative`); [] where it has none.
+
+    The path counts as named by exactly its text, then by what `path_text` makes of it, then by a name that is the same text to
+    a reader: macOS stores `é` as two signs where a captions file holds one (Unicode NFD and NFC).
+    """
+    return (captions if isinstance(captions, Captions) else Captions(captions)).of(relative)
+
+
+def read_captions(path: Path) -> Captions:
     """Read every picture's captions, in the file's order; rows of one picture need not stand together.
 
     Blank captions are left out, and so is a picture that has no other. Raises `LexlipError`.
     """
-    captions: dict[str, list[str]] = {}
+    captions = Captions()
     for record in _records(path, plain_text=False):
         if record.picture is None:
             raise LexlipError(f"{path}, {record.where}: expected the picture's file name ({_either(PICTURE_COLUMNS)}).")
@@ -72,8 +118,11 @@ def read_texts(path: Path) -> Iterator[Text]:
 
 
 def read_names(path: Path) -> list[str]:
-    """Read a list of file names, one a line (a data set's split); blank lines are left out. Raises `LexlipError`."""
-    return [name for line in _lines(path) if (name := line.strip())]
+    """Read a list of file names, one a line (a data set's split), spelled as captions name them; blank lines are left out.
+
+    Raises `LexlipError`.
+    """
+    return [_name(name) for line in _lines(path) if (name := line.strip())]
 
 
 # -- formats
@@ -144,9 +193,10 @@ def _from_table(path: Path, lines: Iterable[str], before: int, table: _Table) ->
                     f"{path}, line {at}: expected {table.width} fields, as in the header, and found {len(row)}; "
                     f"put a text that holds a {delimiter} between double quotes."
                 )
-            picture = None if table.picture is None else row[table.picture].strip()
-            if picture == "":
+            named = None if table.picture is None else row[table.picture].strip()
+            if named == "":
                 raise LexlipError(f"{path}, line {at}: expected the picture's file name and found nothing.")
+            picture = _name(named) if named else None
             yield _Record(at, f"line {at}", picture, [row[table.text].strip()])
     except csv.Error as error:
         raise LexlipError(
@@ -190,10 +240,19 @@ def _from_object(path: Path, number: int, where: str, item: object) -> _Record:
     texts = [texts] if isinstance(texts, str) else texts
     if not isinstance(texts, list) or not all(_is_text(text) for text in texts):
         raise LexlipError(f"{path}, {where}: expected captions (a list) or one {_either(TEXT_COLUMNS)}.")
-    return _Record(number, where, picture.strip() if picture else None, [text.strip() for text in texts])
+    return _Record(number, where, _name(picture.strip()) if picture else None, [text.strip() for text in texts])
 
 
 # -- small things
+
+
+def _name(spelled: str) -> str:
+    """A picture's one name, without detours.
+
+    >>> _name("./sub//dog.jpg")
+    'sub/dog.jpg'
+    """
+    return posixpath.normpath(spelled)
 
 
 def _lines(path: Path) -> Iterator[str]:

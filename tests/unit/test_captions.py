@@ -1,6 +1,7 @@
 import json
 import os
 import threading
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexlip_es.captions import Text, read_captions, read_names, read_texts
+from lexlip_es.captions import Captions, Text, captions_for, read_captions, read_names, read_texts
 from lexlip_es.errors import LexlipError
+from lexlip_es.finding import Found, find_pictures
 
 DOGS = {"a.jpg": ["A dog, running.", 'A "good" dog'], "b.jpg": ["Zwei Hunde 🐕"]}
 
@@ -123,7 +125,10 @@ def test_captions_may_come_through_a_pipe(tmp_path: Path) -> None:
 NAMES = st.text(min_size=1).filter(lambda text: text.isprintable() and text.strip() == text)
 
 
-@given(st.dictionaries(NAMES, st.lists(NAMES, min_size=1, max_size=3), min_size=1, max_size=5))
+FILES = NAMES.filter(lambda text: "/" not in text)
+
+
+@given(st.dictionaries(FILES, st.lists(NAMES, min_size=1, max_size=3), min_size=1, max_size=5))
 @settings(max_examples=60)
 def test_any_printable_caption_survives_json(captions: dict[str, list[str]]) -> None:
     folder = Path(os.environ.get("TMPDIR", "/tmp"))
@@ -133,6 +138,56 @@ def test_any_printable_caption_survives_json(captions: dict[str, list[str]]) -> 
         assert read_captions(path) == captions
     finally:
         path.unlink()
+
+
+# -- which picture has which captions
+
+
+def test_one_picture_has_one_name_however_its_path_is_spelled(tmp_path: Path) -> None:
+    spelled = ["./a.jpg", "a.jpg", "b/../a.jpg", "sub/a.jpg", "./sub//a.jpg"]
+    table = written(tmp_path / "c.csv", "image,caption\n" + "".join(f"{name},{i}\n" for i, name in enumerate(spelled)))
+    objects = [{"file": name, "caption": str(i)} for i, name in enumerate(spelled)]
+    listed = written(tmp_path / "c.json", json.dumps(objects))
+    for path in (table, listed):
+        assert read_captions(path) == {"a.jpg": ["0", "1", "2"], "sub/a.jpg": ["3", "4"]}
+        assert [text.key for text in read_texts(path)] == ["a.jpg#0", "a.jpg#1", "a.jpg#2", "sub/a.jpg#0", "sub/a.jpg#1"]
+    names = written(tmp_path / "n.txt", "\n".join(spelled))
+    assert read_names(names) == ["a.jpg", "a.jpg", "a.jpg", "sub/a.jpg", "sub/a.jpg"]
+
+
+@pytest.mark.parametrize("in_file", ["NFC", "NFD"])
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+def test_captions_are_found_whether_letters_are_composed_or_not(in_file: str, on_disk: str, tmp_path: Path) -> None:
+    name = "Zoë/café 한글.jpg"
+    captions = read_captions(
+        written(tmp_path / "c.csv", f"image,caption\n./{unicodedata.normalize(in_file, name)},a cup\n")  # type: ignore[arg-type]
+    )
+    relative = unicodedata.normalize(on_disk, name).encode()  # type: ignore[arg-type]
+    assert captions_for(captions, relative) == captions_for(dict(captions), relative) == ["a cup"]
+    assert captions_for(captions, b"cafe.jpg") == []
+
+
+def test_the_exact_name_goes_before_one_that_only_looks_the_same() -> None:
+    captions = Captions({"é.jpg": ["composed"], "e\u0301.jpg": ["two signs"]})
+    assert captions_for(captions, "é.jpg".encode()) == ["composed"]
+    assert captions_for(captions, "e\u0301.jpg".encode()) == ["two signs"]
+
+
+def test_odd_bytes_and_percent_signs_in_names_are_found(tmp_path: Path) -> None:
+    for raw in (b"caf\xe9.jpg", b"50%25.jpg", b"50%.jpg"):
+        with open(os.path.join(os.fsencode(tmp_path), raw), "wb"):
+            pass
+    captions = Captions({"caf%E9.jpg": ["x"], "50%25.jpg": ["y"], "50%.jpg": ["z"]})
+    found = [entry for entry in find_pictures(tmp_path) if isinstance(entry, Found)]
+    assert [captions_for(captions, entry.relative) for entry in found] == [["z"], ["y"], ["x"]]
+
+
+def test_captioned_pictures_that_are_not_there_can_be_named(tmp_path: Path) -> None:
+    captions = read_captions(written(tmp_path / "c.csv", "image,caption\na.jpg,x\nb.jpg,y\nc.jpg,z\n"))
+    assert captions.unused == ["a.jpg", "b.jpg", "c.jpg"]
+    assert captions_for(captions, b"b.jpg") == ["y"]
+    assert captions_for(captions, b"d.jpg") == []
+    assert captions.unused == ["a.jpg", "c.jpg"]
 
 
 # -- texts to index
