@@ -71,7 +71,9 @@ def test_the_folder_is_a_model_folder_that_rebuilds_the_model(run):
     model = load_checkpoint(checkpoint)
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8))
     assert model.picture_weights(pixels).shape == (2, folder.config["architecture"]["active"])
-    assert "tiny.toml" in (checkpoint / "README.md").read_text()
+    card = (checkpoint / "README.md").read_text()
+    assert "tiny.toml" in card and "| dev, query table | " in card
+    assert all(line.count("|") == 5 for line in card.splitlines() if line.startswith("|")), "a broken table"
 
 
 def test_a_changed_checkpoint_is_refused(run, tmp_path):

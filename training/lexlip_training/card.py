@@ -27,7 +27,6 @@ def model_card(
 A LexLIP model (Luo et al., ICCV 2023): pictures and sentences become weighted word pieces, matched by an inverted index.
 
 - picture tower: {recipe.picture.backbone}, start weights `{recipe.picture.weights}`, {recipe.picture.size} px
-({recipe.picture.resize})
 - text tower: `{recipe.text.model}`, at most {recipe.text.max_tokens} tokens
 - seed {recipe.seed}; {provenance.get("train_pictures", "?")} training pictures; {dropped} listed pictures left out
 - command: `{provenance.get("command", "?")}`
@@ -43,9 +42,9 @@ Terms of use of the weights: {recipe.licence}
 
 ## Scores
 Unpruned, fp32, in memory; ties count half. Each checkpoint was picked on dev; test was run once, for the finished model.
+"terms" are the mean numbers of non-zero terms a picture / a caption.
 
-| measured on | text to picture R@1 / 5 / 10, median rank | picture to text hit@1 / 5 / 10, median rank | terms a picture /
-caption |
+| measured on | text to picture R@1 / 5 / 10, median rank | picture to text hit@1 / 5 / 10, median rank | terms |
 | --- | --- | --- | --- |
 {rows}
 
