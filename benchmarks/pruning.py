@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lexlip_es.documents import features
 from lexlip_es.encoders import load_encoder
-from lexlip_es.engines import connect, embedded
+from lexlip_es.engines import ConnectionSettings, connect, embedded
 from lexlip_es.evaluating import encode, measure, read_captioned_pictures
 from lexlip_es.mappings import index_body
 from lexlip_es.model_folder import Pruning, open_model
@@ -27,7 +27,7 @@ QUERY_TERMS = (8, 16, 32)
 def index_bytes(pictures: SparseWeights, terms: int, lexicon: object, *, source: bool) -> int:
     """Bytes on disk of the pictures' terms alone, with or without `_source`."""
     node = embedded.ensure_running()
-    engine = connect()
+    engine = connect(ConnectionSettings(urls=(node.url,)))  # never the cluster that LEXLIP_ES_URL names
     name = f"bench-pruning-{terms}"
     body = index_body({})
     if not source:
@@ -43,6 +43,7 @@ def index_bytes(pictures: SparseWeights, terms: int, lexicon: object, *, source:
     with urllib.request.urlopen(f"{node.url}/{name}/_stats/store") as answer:
         size: int = json.load(answer)["_all"]["primaries"]["store"]["size_in_bytes"]
     engine.delete_index(name)
+    engine.close()
     return size
 
 

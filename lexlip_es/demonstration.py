@@ -9,7 +9,7 @@ from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import connect, embedded
 from lexlip_es.engines.node.places import Places
 from lexlip_es.engines.settings import ConnectionSettings
-from lexlip_es.indexing import Run, index_pictures
+from lexlip_es.indexing import PictureFolder, Run, index_source
 from lexlip_es.model_folder import ModelFolder, starter_path
 from lexlip_es.searching import Searcher, SearchResult
 
@@ -31,7 +31,7 @@ def run_demo(searches: Sequence[str], folder: Path | None, *, report: Callable[[
         for index in engine.indices(f"{INDEX}-*"):
             engine.delete_index(index)
         encoder = load_encoder(ModelFolder.open(starter_path()))
-        report(index_pictures(engine, Run.of(encoder, pictures), pictures, INDEX).summary())
+        report(index_source(engine, Run.of(encoder, pictures), PictureFolder(pictures), INDEX).summary())
         searcher = Searcher(engine, encoder, INDEX)
         for text in searches:
             yield searcher.by_text(text, 3)

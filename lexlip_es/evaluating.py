@@ -4,7 +4,8 @@ In memory the scores are the reference scores of truncated documents and pruned 
 asking the engine as well shows that nothing is lost on the way.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from lexlip_es.engines.protocol import Engine
 from lexlip_es.errors import LexlipError
 from lexlip_es.evaluation import Ranks, Recall, rank_of_best, ranks
 from lexlip_es.images import open_picture
-from lexlip_es.indexing import BATCH, batched
-from lexlip_es.model_folder import Pruning
+from lexlip_es.indexing import TEXT_BATCH, batched
+from lexlip_es.model_folder import ModelFolder, Pruning
+from lexlip_es.names import index_name
 from lexlip_es.queries import search_body
 from lexlip_es.searching import read_index_meta
 from lexlip_es.weights import SparseWeights, prepare_documents, prepare_queries, reference_scores
@@ -56,7 +58,7 @@ def read_captioned_pictures(root: Path, captions: Path, files: Path | None = Non
     """The captioned pictures under the folder (of those that `files` lists); raises `LexlipError` if there are none."""
     captioned = read_captions(captions)
     wanted = read_names(files) if files else list(captioned)
-    names = [name for name in wanted if captioned.get(name) and (root / name).is_file()]
+    names = [name for name in wanted if captioned.get(name) and os.path.isfile(root / name)]
     if not names:
         raise LexlipError(f"no picture under {root} has a caption in {captions}: the names there are relative to the folder.")
     chosen = set(names)
@@ -74,12 +76,12 @@ class EncodedPictures:
 def encode(encoder: Encoder, data: CaptionedPictures, progress: Callable[[], None] = lambda: None) -> EncodedPictures:
     """Encode all pictures and texts; raises `PictureError` for an unreadable picture, since a measure must not leave one out."""
     batches = []
-    for names in batched(data.names, BATCH):
+    for names in batched(data.names, encoder.batch_size):
         pixels = [open_picture(data.root / name, encoder.model.picture_spec).pixels for name in names]
         batches.append(encoder.encode_pictures(pixels))
         for _ in names:
             progress()
-    texts = [encoder.encode_texts([text.text for text in batch]) for batch in batched(data.texts, 256)]
+    texts = [encoder.encode_texts([text.text for text in batch]) for batch in batched(data.texts, TEXT_BATCH)]
     return EncodedPictures(SparseWeights.concat(batches), SparseWeights.concat(texts))
 
 
@@ -91,6 +93,11 @@ class Measured:
     picture_to_text: Recall
     text_ranks: Ranks
     picture_ranks: Ranks
+
+    def differing(self, other: "Measured") -> int:
+        """How many ranks are not the same, both directions together."""
+        pairs = ((self.text_ranks, other.text_ranks), (self.picture_ranks, other.picture_ranks))
+        return sum(int(np.count_nonzero(one != another)) for one, another in pairs)
 
     def to_json(self) -> dict[str, Any]:
         """The summaries as JSON."""
@@ -110,45 +117,79 @@ def measure(encoded: EncodedPictures, data: CaptionedPictures, pruning: Pruning)
     return _measured(text_ranks, ranks(reference_scores(queries, texts), data.captions_of), len(data.names), len(data.texts))
 
 
-def measure_on_engine(
-    engine: Engine,
-    encoder: Encoder,
-    encoded: EncodedPictures,
-    data: CaptionedPictures,
-    *,
-    pictures: str,
-    texts: str,
-    picture_collection: str,
-    text_collection: str,
-    query_terms: int,
-) -> Measured:
-    """Rank by searching two indices that `lexlip-es index` made of the same pictures and texts.
+@dataclass(frozen=True)
+class IndexedData:
+    """Captioned pictures in two indices that `lexlip-es index` made: places of their documents, and all that compete there.
 
-    The number of terms a document keeps is that of the indices; other documents in them count as candidates. Raises
-    `LexlipError` when a picture or a text is not there, `ModelMismatchError` for another model.
+    `terms` is how many a document keeps, in both; candidates count other documents of the indices too, and documents that are
+    missing because they have no term, which compete with score 0.
     """
-    place_of_picture = {document_id(picture_collection, name.encode()): i for i, name in enumerate(data.names)}
-    place_of_text = {document_id(text_collection, text.key.encode()): j for j, text in enumerate(data.texts)}
-    terms = read_index_meta(engine, pictures).meta["pruning"]["terms"]
-    by_text = _search_all(engine, encoder, pictures, prepare_queries(encoded.texts, query_terms), place_of_picture)
-    by_picture = _search_all(engine, encoder, texts, prepare_queries(encoded.pictures, terms), place_of_text)
+
+    engine: Engine
+    data: CaptionedPictures
+    pictures: str
+    texts: str
+    terms: int
+    place_of_picture: Mapping[str, int]
+    place_of_text: Mapping[str, int]
+
+    @classmethod
+    def check(
+        cls,
+        engine: Engine,
+        model: ModelFolder,
+        data: CaptionedPictures,
+        *,
+        pictures: str | None,
+        texts: str | None,
+        picture_collection: str,
+        text_collection: str,
+    ) -> "IndexedData":
+        """Look at both indices; raises `LexlipError` for one that is missing or prunes otherwise, or another model."""
+        names = index_name(pictures), index_name(texts, "text")
+        metas = [read_index_meta(engine, name) for name in names]
+        for meta in metas:
+            meta.require_model(model)
+        terms, other = (meta.meta["pruning"]["terms"] for meta in metas)
+        if terms != other:
+            raise LexlipError(f"{names[0]} keeps {terms} terms and {names[1]} {other}: index one of them again with --terms.")
+        return cls(
+            engine,
+            data,
+            *names,
+            terms,
+            {document_id(picture_collection, name.encode()): i for i, name in enumerate(data.names)},
+            {document_id(text_collection, text.key.encode()): j for j, text in enumerate(data.texts)},
+        )
+
+
+def measure_on_engine(indexed: IndexedData, model: ModelFolder, encoded: EncodedPictures, pruning: Pruning) -> Measured:
+    """Rank by searching; raises `LexlipError` when a picture or a text is not in its index."""
+    engine, data = indexed.engine, indexed.data
+    n_pictures = _candidates(engine, indexed.pictures, indexed.place_of_picture, encoded.pictures)
+    n_texts = _candidates(engine, indexed.texts, indexed.place_of_text, encoded.texts)
+    text_queries = search_bodies(prepare_queries(encoded.texts, pruning.query_terms), model, n_pictures)
+    picture_queries = search_bodies(prepare_queries(encoded.pictures, pruning.picture_terms), model, n_texts)
+    by_text = _search_all(engine, indexed.pictures, text_queries, indexed.place_of_picture, n_pictures)
+    by_picture = _search_all(engine, indexed.texts, picture_queries, indexed.place_of_text, n_texts)
     text_ranks = np.array([rank_of_best(scores, [gold]) for scores, gold in zip(by_text, data.gold, strict=True)])
     picture_ranks = np.array([rank_of_best(scores, gold) for scores, gold in zip(by_picture, data.captions_of, strict=True)])
-    return _measured(text_ranks, picture_ranks, engine.count(pictures), engine.count(texts))
+    return _measured(text_ranks, picture_ranks, n_pictures, n_texts)
+
+
+def search_bodies(queries: SparseWeights, model: ModelFolder, candidates: int) -> Iterator[dict[str, Any]]:
+    """A request for each query that returns ids and scores of all candidates, or of the most that an engine gives at once."""
+    size = min(candidates, _RESULT_WINDOW)
+    return (search_body(queries.row(i), model.lexicon, size, fields=()) for i in range(len(queries)))
 
 
 def _search_all(
-    engine: Engine, encoder: Encoder, index: str, queries: SparseWeights, places: Mapping[str, int]
+    engine: Engine, index: str, bodies: Iterable[dict[str, Any]], places: Mapping[str, int], candidates: int
 ) -> Iterator[NDArray[np.float32]]:
     """For each query every candidate's score (N,), known documents first; 0 for what the engine did not return."""
-    read_index_meta(engine, index).require_model(encoder.model)
-    candidates = engine.count(index)
-    _require_all(engine, index, places)
-    size = min(candidates, _RESULT_WINDOW)
-    bodies = [search_body(queries.row(i), encoder.model.lexicon, size, fields=()) for i in range(len(queries))]
     for batch in batched(bodies, _SEARCHES_AT_ONCE):
         asked = [body for body in batch if body["query"]["bool"]["should"]]
-        answers = iter(engine.msearch(index, asked) if asked else [])
+        answers = iter(engine.msearch(index, asked))
         for body in batch:
             scores = np.zeros(candidates, np.float32)
             others = len(places)
@@ -160,14 +201,15 @@ def _search_all(
             yield scores
 
 
-def _require_all(engine: Engine, index: str, places: Mapping[str, int]) -> None:
+def _candidates(engine: Engine, index: str, places: Mapping[str, int], encoded: SparseWeights) -> int:
     there = {hit["_id"] for hit in engine.scan(index, fields=())}
-    missing = len(places.keys() - there)
+    missing = sum(encoded.counts[place] > 0 for identifier, place in places.items() if identifier not in there)
     if missing:
         raise LexlipError(
             f"{missing} of {len(places)} documents are not in index {index}: "
             "index the same files, from the same folder or with the same --collection, before evaluating."
         )
+    return len(places.keys() | there)
 
 
 def scale_pruning(pruning: Pruning, picture_terms: int | None, query_terms: int | None) -> Pruning:
@@ -177,8 +219,3 @@ def scale_pruning(pruning: Pruning, picture_terms: int | None, query_terms: int 
         picture_terms=picture_terms or pruning.picture_terms,
         query_terms=query_terms or pruning.query_terms,
     )
-
-
-def differing(one: Sequence[float] | Ranks, other: Sequence[float] | Ranks) -> int:
-    """How many ranks differ."""
-    return int(np.count_nonzero(np.asarray(one) != np.asarray(other)))

@@ -5,15 +5,16 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from lexlip_es.captions import read_captions
 from lexlip_es.documents import bulk_action
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.indexing import IndexReport, Run, found_pictures, picture_documents
+from lexlip_es.indexing import Run, Source
 from lexlip_es.mappings import index_body, index_meta
+from lexlip_es.names import index_name
+from lexlip_es.report import Report
 
 _SUFFIXES = (".ndjson.gz", ".ndjson")
 
@@ -26,26 +27,31 @@ def index_file(out: Path) -> Path:
     raise UsageError(f"{out} must end in .ndjson or .ndjson.gz.")
 
 
-def export_pictures(
-    run: Run, root: Path, out: Path, alias: str, *, files: Path | None = None, captions: Path | None = None
-) -> IndexReport:
-    """Write the bulk lines of a folder's pictures, and beside them the body that creates their index.
+class _Interrupted(Exception):
+    """Leaves the files unwritten."""
 
-    PUT the body as `ALIAS-000001`, then POST the lines to `_bulk`: the result is the index that `index_pictures` makes. Both
-    files appear whole or not at all. Raises `LexlipError` as `index_pictures` does, and for a file that cannot be written.
+
+def export_source(run: Run, source: Source, out: Path, index: str | None = None) -> Report:
+    """Write the bulk lines of a source, and beside them the body that creates its index.
+
+    PUT the body as `ALIAS-000001`, then POST the lines to `_bulk`: the result is the index that `index_source` makes. Both files
+    appear whole or not at all: an interrupted run leaves what was there before. Raises `LexlipError` for a file that cannot be
+    written.
     """
-    body_file = index_file(out)
-    entries = found_pictures(root, files)
-    by_path = read_captions(captions) if captions else {}
-    body = index_body(index_meta(run.encoder.model, "picture", run.terms)) | {"aliases": {alias: {}}}
+    body_file, alias = index_file(out), index_name(index, source.kind)
+    body = index_body(index_meta(run.encoder.model, source.kind, run.terms)) | {"aliases": {alias: {}}}
     started = time.perf_counter()
     try:
-        with _whole(out) as lines:
-            for document in picture_documents(run, entries, by_path):
+        # Left in reverse order: the new body is in place before the new lines are, never new lines beside an old body.
+        with suppress(_Interrupted), _whole(out) as lines, _whole(body_file) as file:
+            file.write(json.dumps(body, indent=2).encode() + b"\n")
+            for document in source.documents(run):
                 lines.write(_line(bulk_action(alias, document["_id"])) + _line(document["source"]))
                 run.report.indexed += 1
-        with _whole(body_file) as file:
-            file.write(json.dumps(body, indent=2).encode() + b"\n")
+            if run.report.interrupted:
+                run.report.indexed = 0
+                run.report.notes.append(f"{out} was not written.")
+                raise _Interrupted
     except OSError as error:
         raise LexlipError(f"{out} cannot be written ({error.strerror}): choose another place with --out.") from error
     run.report.total_seconds = time.perf_counter() - started

@@ -7,13 +7,13 @@ import json
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lexlip_es.errors import LexlipError, ModelMismatchError
 from lexlip_es.model_folder import ModelFolder
+from lexlip_es.names import Kind
 
 SCHEMA = 1
-Kind = Literal["picture", "text"]
 # For the first load of an index that nobody searches yet (engine advice; see the engines' bulk-loading guides).
 LOAD_SETTINGS: dict[str, Any] = {"refresh_interval": "-1", "auto_expand_replicas": False, "number_of_replicas": 0}
 
@@ -73,11 +73,6 @@ class IndexMeta:
     def kind(self) -> Kind:
         """Whether its documents are pictures or texts."""
         return "text" if self.meta["kind"] == "text" else "picture"
-
-    @property
-    def saved_settings(self) -> dict[str, Any] | None:
-        """The settings to restore after a load that has not ended, or None."""
-        return self.meta.get("load")
 
     def require_model(self, model: ModelFolder) -> None:
         """Raise `ModelMismatchError` unless the documents were made by this model."""

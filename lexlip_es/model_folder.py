@@ -25,13 +25,22 @@ from lexlip_es.lexicon import Lexicon
 
 FORMAT = 1
 _IDENTIFYING = ("format", "picture", "text", "architecture")
-_REQUIRED = ("format", "name", "identity", "vocabulary_hash", "picture", "text", "pruning", "files")
+_REQUIRED = (
+    *("format", "name", "identity", "vocabulary_hash", "files", "text.max_tokens"),
+    *("picture.size", "picture.resize", "picture.interpolation", "pruning.picture_terms", "pruning.query_terms"),
+)
 
 
 def file_sha256(path: Path) -> str:
     """SHA-256 (hex) of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _lookup(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config
 
 
 def model_identity(config: Mapping[str, Any], weights_sha256: str, vocabulary_hash: str) -> str:
@@ -65,7 +74,7 @@ class ModelFolder:
         """Open a folder; raises `LexlipError` if it is none, or of a later format."""
         try:
             config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-            missing = [key for key in _REQUIRED if key not in config]
+            missing = [key for key in _REQUIRED if _lookup(config, key) is None]
         except (OSError, ValueError, TypeError) as error:
             raise LexlipError(f"{path} is not a model folder: it needs a readable config.json (see lexlip-es pack).") from error
         if missing:

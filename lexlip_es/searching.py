@@ -1,5 +1,6 @@
 """From a sentence or a picture to ranked hits: encode, prune, ask the engine, read the answer."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,29 +15,10 @@ from lexlip_es.engines.errors import UnknownIndexError
 from lexlip_es.engines.protocol import Engine
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.images import open_picture
-from lexlip_es.mappings import IndexMeta, Kind
+from lexlip_es.mappings import IndexMeta
+from lexlip_es.names import index_name
 from lexlip_es.queries import Hit, Row, read_hit, search_body
 from lexlip_es.weights import prepare_documents, prepare_queries
-
-DEFAULT_INDEX: dict[Kind, str] = {"picture": "pictures", "text": "texts"}
-
-
-def default_index(name: str | None, kind: Kind = "picture") -> str:
-    """The alias to use: the given one, else `pictures` or `texts`."""
-    return name or DEFAULT_INDEX[kind]
-
-
-def require_subject(text: str | None, picture: Path | None) -> None:
-    """Raise `UsageError` unless there is one thing to search for, a text that is not empty or a picture."""
-    if (text is None) == (picture is None):
-        raise UsageError("search for one thing: give a sentence, or a picture with --image.")
-    if text is not None:
-        _require_text(text)
-
-
-def _require_text(text: str) -> None:
-    if not text.strip():
-        raise UsageError('the query is empty: say what the picture shows, for example "a dog on a beach".')
 
 
 def query_row(encoder: Encoder, text: str, k: int | None = None) -> Row:
@@ -44,7 +26,8 @@ def query_row(encoder: Encoder, text: str, k: int | None = None) -> Row:
 
     Raises `UsageError` for an empty text, and for one without any term that the model searches by.
     """
-    _require_text(text)
+    if not text.strip():
+        raise UsageError('the query is empty: say what the picture shows, for example "a dog on a beach".')
     weights = prepare_queries(encoder.encode_texts([text]), k or encoder.model.pruning.query_terms)
     terms, _ = weights.row(0)
     if not len(terms):
@@ -75,9 +58,9 @@ class DescribedTerm:
 
 
 def describe(encoder: Encoder, subject: str, k: int | None = None) -> list[DescribedTerm]:
-    """The terms of a picture file as they would be stored, or of a text as they would be asked."""
+    """The terms of a picture file as they would be stored, or of any other text as they would be asked."""
     row: tuple[NDArray[np.int32], NDArray[np.float32]]
-    if subject.strip() and Path(subject).exists():
+    if os.path.isfile(subject):  # Path's own test raises for a text that is too long for a file name
         pixels = open_picture(Path(subject), encoder.model.picture_spec).pixels
         row = prepare_documents(encoder.encode_pictures([pixels]), k or encoder.model.pruning.picture_terms).row(0)
     else:
@@ -87,6 +70,25 @@ def describe(encoder: Encoder, subject: str, k: int | None = None) -> list[Descr
         DescribedTerm(lexicon.word(term), lexicon.pieces[term], float(weight))
         for term, weight in zip(row[0].tolist(), row[1], strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is looked for, encoded: `row` = (terms, weights). `started` is when encoding began, for `total_ms`."""
+
+    name: str
+    row: Row
+    started: float
+
+    @classmethod
+    def of(cls, encoder: Encoder, text: str | None = None, picture: Path | None = None) -> "Subject":
+        """Encode a sentence or a picture; raises `UsageError` unless there is one of them, and what `query_row` raises."""
+        started = time.perf_counter()
+        if text is not None and picture is None:
+            return cls(text, query_row(encoder, text), started)
+        if picture is not None and text is None:
+            return cls(str(picture), picture_row(encoder, picture), started)
+        raise UsageError("search for one thing: give a sentence, or a picture with --image.")
 
 
 @dataclass(frozen=True)
@@ -126,27 +128,26 @@ def read_index_meta(engine: Engine, name: str) -> IndexMeta:
 class Searcher:
     """Searches one index with one model; the index's model is checked once, when the searcher is made."""
 
-    def __init__(self, engine: Engine, encoder: Encoder, index: str) -> None:
+    def __init__(self, engine: Engine, encoder: Encoder, index: str | None = None) -> None:
         """Raises `LexlipError` for an unknown or foreign index, `ModelMismatchError` for one made with another model."""
-        self.engine, self.encoder, self.index = engine, encoder, index
-        self.meta = read_index_meta(engine, index)
+        self.engine, self.encoder, self.index = engine, encoder, index_name(index)
+        self.meta = read_index_meta(engine, self.index)
         self.meta.require_model(encoder.model)
 
     def by_text(self, text: str, k: int = 10) -> SearchResult:
         """The k best documents for a sentence; raises `UsageError` for a text without a term to search by."""
-        started = time.perf_counter()
-        return self._search(text, query_row(self.encoder, text), k, started)
+        return self.search(Subject.of(self.encoder, text), k)
 
     def by_picture(self, picture: Path, k: int = 10) -> SearchResult:
         """The k best documents for a picture: its texts in a text index, similar pictures in a picture index."""
-        started = time.perf_counter()
-        return self._search(str(picture), picture_row(self.encoder, picture), k, started)
+        return self.search(Subject.of(self.encoder, picture=picture), k)
 
-    def _search(self, query: str, row: Row, k: int, started: float) -> SearchResult:
+    def search(self, subject: Subject, k: int = 10) -> SearchResult:
+        """The k best documents for a subject that this model encoded."""
         with_caption = self.meta.kind == "text"
         fields: Sequence[str] = ("path", "collection", "terms", *(("caption",) if with_caption else ()))
         lexicon = self.encoder.model.lexicon
-        answer = self.engine.search(self.index, search_body(row, lexicon, k, fields=fields))
-        hits = [read_hit(hit, row, lexicon, with_caption=with_caption) for hit in answer["hits"]["hits"]]
-        total_ms = 1000 * (time.perf_counter() - started)
-        return SearchResult(query, self.index, self.encoder.model.identity, int(answer["took"]), total_ms, hits)
+        answer = self.engine.search(self.index, search_body(subject.row, lexicon, k, fields=fields))
+        hits = [read_hit(hit, subject.row, lexicon, with_caption=with_caption) for hit in answer["hits"]["hits"]]
+        total_ms = 1000 * (time.perf_counter() - subject.started)
+        return SearchResult(subject.name, self.index, self.encoder.model.identity, int(answer["took"]), total_ms, hits)

@@ -5,29 +5,30 @@ stand in `_meta.lexlip.load`, so that a run after a crash restores them (design 
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from lexlip_es.engines.protocol import Engine
-from lexlip_es.errors import LexlipError
-from lexlip_es.mappings import LOAD_SETTINGS, IndexMeta, Kind, index_body, index_meta
+from lexlip_es.errors import LexlipError, UsageError
+from lexlip_es.mappings import LOAD_SETTINGS, IndexMeta, index_body, index_meta
 from lexlip_es.model_folder import ModelFolder
+from lexlip_es.names import Kind, alias_of, first_index
 
 
-def first_index(alias: str) -> str:
-    """The name of the first index behind an alias: `pictures` -> `pictures-000001`."""
-    return f"{alias}-000001"
-
-
-@dataclass(frozen=True)
+@dataclass
 class Target:
-    """An index to write into; `loading` means that it is new and the alias does not point to it yet."""
+    """An index to write into.
+
+    `loading` means that it is new and the alias does not point to it yet; `complete`, for the writer to say, that more is not to
+    be expected soon.
+    """
 
     alias: str
     index: str
     meta: dict[str, Any]
     loading: bool
+    complete: bool = True
 
 
 @contextmanager
@@ -50,9 +51,9 @@ def open_target(engine: Engine, alias: str, model: ModelFolder, kind: Kind, term
 def _find(engine: Engine, alias: str, model: ModelFolder, kind: Kind, terms: int, shards: int) -> Target:
     serving = engine.indices(alias)
     if len(serving) > 1:
-        raise LexlipError(
-            f"alias {alias} stands for {len(serving)} indices, so it is unclear where to write: name one with --index."
-        )
+        raise LexlipError(f"alias {alias} stands for {len(serving)} indices, so it is unclear where to write: name another one.")
+    if alias in serving and alias_of(alias):
+        raise UsageError(f"{alias} is an index behind an alias: write into --index {alias_of(alias)}.")
     for index, body in (serving or engine.indices(first_index(alias))).items():
         meta = IndexMeta.of(index, body["mappings"])
         meta.require_same_documents(model, kind, terms)
@@ -69,10 +70,12 @@ def _find(engine: Engine, alias: str, model: ModelFolder, kind: Kind, terms: int
 
 def _publish(engine: Engine, target: Target) -> None:
     saved = target.meta.get("load")
-    engine.refresh(target.index)
-    engine.force_merge(target.index)
     if saved:
         engine.put_settings(target.index, {"index": saved})
         usual = {key: value for key, value in target.meta.items() if key != "load"}
         engine.put_mapping(target.index, {"_meta": {"lexlip": usual}})
+    engine.refresh(target.index)
     engine.update_aliases([{"add": {"index": target.index, "alias": target.alias}}])
+    if target.complete:
+        with suppress(LexlipError):  # the index serves already; one segment is only faster, and a proxy may not wait for it
+            engine.force_merge(target.index)

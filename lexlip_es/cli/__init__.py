@@ -1,10 +1,12 @@
 """The command line: typer, one file a command, no logic. Data goes to stdout, talk to stderr."""
 
+import io
 import sys
 
 import typer
 
 from lexlip_es.cli import demo, engine, evaluate, export, index, pack, query, search, terms, train
+from lexlip_es.cli.common import say
 from lexlip_es.errors import LexlipError
 
 app = typer.Typer(
@@ -29,8 +31,11 @@ app.add_typer(engine.app, name="engine")
 
 def main() -> None:
     """Run a command; a mistake that a person can mend ends in one sentence on stderr and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to stop
     try:
         app()
     except LexlipError as error:
-        print(f"lexlip-es: {error}", file=sys.stderr)
+        say(f"lexlip-es: {error}")
         sys.exit(error.exit_code)

@@ -5,13 +5,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from lexlip_es.engines import Engine
-    from lexlip_es.indexing import IndexReport
+    from lexlip_es.report import Report
 
 IndexOption = Annotated[
     str | None,
@@ -31,7 +31,7 @@ TextSideOption = Annotated[
 ]
 RuntimeOption = Annotated[
     Literal["auto", "onnx", "torch"],
-    typer.Option("--runtime", help="What runs the picture encoder; torch needs the train extra and a checkpoint."),
+    typer.Option("--runtime", help="What runs the towers; torch needs the train extra and a checkpoint."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 TermsOption = Annotated[int | None, typer.Option("--terms", min=1, max=256, help="Terms kept a document; default: the model's.")]
@@ -45,24 +45,51 @@ CaptionsOption = Annotated[
 ]
 
 
+def printable(text: str) -> str:
+    """The text with everything that could steer a terminal escaped: file names and captions are other people's."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def say(message: str) -> None:
-    """Talk to the person: stderr, so that stdout stays data."""
-    print(message, file=sys.stderr, flush=True)
+    """Talk to the person: one line on stderr, so that stdout stays data."""
+    print(printable(message), file=sys.stderr, flush=True)
+
+
+def show(line: str) -> None:
+    """Print one line of data for people on stdout."""
+    print(printable(line))
 
 
 def answer(data: Any) -> None:
-    """Print data as JSON on stdout; text that is not valid Unicode is escaped."""
-    print(json.dumps(data, indent=2, ensure_ascii=not _stdout_is_utf8(), allow_nan=False))
+    """Print data as JSON on stdout, escaped to ASCII where stdout could not take it otherwise."""
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeError:
+        text = json.dumps(data, indent=2, allow_nan=False)
+    print(text)
 
 
-def finish(report: "IndexReport", as_json: bool) -> NoReturn:
-    """Name what was left out, sum up, and end with the report's exit code."""
-    for name, reason in (*report.skipped, *report.failed):
-        say(f"skipped {name}: {reason}")
+@contextmanager
+def accounted(report: "Report", as_json: bool) -> Iterator[None]:
+    """Within it a run does its work; at the end, a good one or not, name what was left out and sum up, and exit by the report."""
+    try:
+        yield
+    except BaseException:
+        _account(report)
+        raise
+    _account(report)
     if as_json:
         answer(report.to_json())
-    say(report.summary())
     raise typer.Exit(report.exit_code)
+
+
+def _account(report: "Report") -> None:
+    for name, reason in (*report.skipped, *report.failed):
+        say(f"left out {name}: {reason}")
+    for note in report.notes:
+        say(note)
+    say(report.summary())
 
 
 @contextmanager
@@ -76,10 +103,6 @@ def progress(unit: str) -> Iterator[Callable[[], None]]:
             bar.update()
 
         yield tick
-
-
-def _stdout_is_utf8() -> bool:
-    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def connected(url: str | None) -> "Engine":

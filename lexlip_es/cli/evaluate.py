@@ -32,14 +32,24 @@ def evaluate(
     from lexlip_es.encoders import load_encoder
     from lexlip_es.indexing import Run
     from lexlip_es.model_folder import open_model
-    from lexlip_es.searching import default_index
 
     opened = open_model(model)
     encoder = load_encoder(opened, text=text_side, runtime=runtime)
     data = evaluating.read_captioned_pictures(images, captions, files)
+    indexed = None
+    if engine:  # before hours of encoding
+        indexed = evaluating.IndexedData.check(
+            common.connected(url),
+            opened,
+            data,
+            pictures=index,
+            texts=texts_index,
+            picture_collection=Run.of(encoder, images, collection=collection).collection,
+            text_collection=Run.of(encoder, captions, collection=texts_collection).collection,
+        )
     with common.progress("pictures") as tick:
         encoded = evaluating.encode(encoder, data, tick)
-    pruning = evaluating.scale_pruning(opened.pruning, terms, query_terms)
+    pruning = evaluating.scale_pruning(opened.pruning, terms or (indexed.terms if indexed else None), query_terms)
     memory = evaluating.measure(encoded, data, pruning)
     result: dict[str, Any] = {
         "model": opened.identity,
@@ -49,29 +59,17 @@ def evaluate(
         "query_terms": pruning.query_terms,
         "memory": memory.to_json(),
     }
-    if engine:
-        through = evaluating.measure_on_engine(
-            common.connected(url),
-            encoder,
-            encoded,
-            data,
-            pictures=default_index(index),
-            texts=default_index(texts_index, "text"),
-            picture_collection=Run.of(encoder, images, collection=collection).collection,
-            text_collection=Run.of(encoder, captions, collection=texts_collection).collection,
-            query_terms=pruning.query_terms,
-        )
+    if indexed:
+        through = evaluating.measure_on_engine(indexed, opened, encoded, pruning)
         result["engine"] = through.to_json()
-        result["ranks_that_differ"] = evaluating.differing(memory.text_ranks, through.text_ranks) + evaluating.differing(
-            memory.picture_ranks, through.picture_ranks
-        )
+        result["ranks_that_differ"] = memory.differing(through)
     if as_json:
         common.answer(result)
         return
     print(f"{len(data.names)} pictures of {pruning.picture_terms} terms, {len(data.texts)} texts of {pruning.query_terms}")
     print(f"memory  text to picture  {memory.text_to_picture}")
     print(f"memory  picture to text  {memory.picture_to_text}")
-    if engine:
+    if indexed:
         print(f"engine  text to picture  {through.text_to_picture}")
         print(f"engine  picture to text  {through.picture_to_text}")
         print(f"ranks that differ between memory and engine: {result['ranks_that_differ']}")

@@ -31,12 +31,12 @@ def export(
     Exit codes are those of `lexlip-es index`.
     """
     from lexlip_es.encoders import load_encoder
-    from lexlip_es.exporting import export_pictures
-    from lexlip_es.indexing import Run
+    from lexlip_es.exporting import export_source, index_file
+    from lexlip_es.indexing import PictureFolder, Run
     from lexlip_es.model_folder import open_model
-    from lexlip_es.searching import default_index
 
+    index_file(out)  # a wrong ending is told before hours of encoding
+    source = PictureFolder(images, files, captions)
     run = Run.of(load_encoder(open_model(model), runtime=runtime), images, collection=collection, terms=terms)
-    with stopped_by_ctrl_c(run.stop), common.progress("pictures") as run.progress:
-        report = export_pictures(run, images, out, default_index(index), files=files, captions=captions)
-    common.finish(report, as_json)
+    with common.accounted(run.report, as_json), stopped_by_ctrl_c(run.stop), common.progress("pictures") as run.progress:
+        export_source(run, source, out, index)

@@ -35,19 +35,17 @@ def index(
     Exit codes: 0 all indexed, 1 failed or refused, 3 some were skipped, 130 interrupted after finishing what was begun.
     """
     from lexlip_es.encoders import load_encoder
-    from lexlip_es.indexing import Run, index_pictures, index_texts, require_one_source
+    from lexlip_es.indexing import Run, index_source, open_source
     from lexlip_es.model_folder import open_model
+    from lexlip_es.names import index_name
 
-    source = require_one_source(images, texts)
+    source, place = open_source(images, texts, files=files, captions=captions)
+    name = index_name(index, source.kind)
     encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
-    run = Run.of(encoder, source, collection=collection, terms=terms)
+    run = Run.of(encoder, place, collection=collection, terms=terms)
     engine = common.connected(url)
-    with stopped_by_ctrl_c(run.stop), common.progress("pictures" if images else "texts") as run.progress:
-        if images:
-            report = index_pictures(engine, run, images, index, files=files, captions=captions)
-        else:
-            report = index_texts(engine, run, source, index, files=files)
-    common.finish(report, as_json)
+    with common.accounted(run.report, as_json), stopped_by_ctrl_c(run.stop), common.progress(f"{source.kind}s") as run.progress:
+        index_source(engine, run, source, name)
 
 
 class stopped_by_ctrl_c:

@@ -24,17 +24,16 @@ def search(
     """Search an index by a sentence, or by a picture with --image."""
     from lexlip_es.encoders import load_encoder
     from lexlip_es.model_folder import open_model
-    from lexlip_es.searching import Searcher, default_index, require_subject
+    from lexlip_es.searching import Searcher, Subject
 
-    require_subject(text, image)
     encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
-    searcher = Searcher(common.connected(url), encoder, default_index(index))
-    result = searcher.by_picture(image, k) if image else searcher.by_text(text or "", k)
+    subject = Subject.of(encoder, text, image)  # before the engine, which may have to be started
+    result = Searcher(common.connected(url), encoder, index).search(subject, k)
     if as_json:
         common.answer(result.to_json())
         return
     for place, hit in enumerate(result.hits, 1):
-        print(f"{place:3d}  {hit.score:8.4f}  {hit.full_path}" + (f"  {hit.caption}" if hit.caption else ""))
-        print("               " + "  ".join(f"{share.piece} {share.contribution:.3f}" for share in hit.terms[:8]))
+        common.show(f"{place:3d}  {hit.score:8.4f}  {hit.full_path}" + (f"  {hit.caption}" if hit.caption else ""))
+        common.show("               " + "  ".join(f"{share.piece} {share.contribution:.3f}" for share in hit.terms[:8]))
     if not result.hits:
         common.say(f"nothing in {result.index} shares a term with the query.")

@@ -26,4 +26,4 @@ def terms(
         common.answer([entry.to_json() for entry in listed])
         return
     for entry in listed:
-        print(f"{entry.weight:9.5f}  {entry.piece}")
+        common.show(f"{entry.weight:9.5f}  {entry.piece}")

@@ -14,7 +14,9 @@ Runtime = Literal["auto", "onnx", "torch"]
 
 
 class PictureEncoder(Protocol):
-    """Encodes pictures."""
+    """Encodes pictures; `batch_size` is how many at once keep the hardware busy."""
+
+    batch_size: int
 
     def encode_pictures(self, pixels: Sequence[Pixels]) -> SparseWeights:
         """Raw (unpruned) weights of B pictures, each uint8 (S, S, 3) RGB as `open_picture` gives it; independent of the batch."""
@@ -39,7 +41,7 @@ class Encoder:
     @cached_property
     def _pictures(self) -> PictureEncoder:
         path = self.model.file("pictures")
-        if self._runtime == "torch" or (path is None and self.model.has_checkpoint):
+        if self._runtime == "torch" or (self._runtime == "auto" and path is None and self.model.has_checkpoint):
             from lexlip_es.encoders.checkpoint import CheckpointEncoder
 
             return CheckpointEncoder(self.model)
@@ -52,22 +54,27 @@ class Encoder:
     @cached_property
     def _texts(self) -> TextEncoder:
         table, tower = self.model.file("table"), self.model.file("texts")
-        if self._runtime == "torch" or (table is None and tower is None and self.model.has_checkpoint):
+        if self._text == "table" or (self._text == "auto" and table is not None):
+            if table is None:
+                raise LexlipError(f"model {self.model.name} has no query table in {self.model.path}: use its text tower.")
+            from lexlip_es.encoders.table import TableEncoder
+
+            return TableEncoder(table, self.model)
+        if self._runtime == "torch" or (self._runtime == "auto" and tower is None and self.model.has_checkpoint):
             from lexlip_es.encoders.checkpoint import CheckpointEncoder
 
             pictures = self.__dict__.get("_pictures")
             return pictures if isinstance(pictures, CheckpointEncoder) else CheckpointEncoder(self.model)
-        if self._text == "tower" or (self._text == "auto" and table is None):
-            if tower is None:
-                raise LexlipError(f"model {self.model.name} has no text tower in {self.model.path}: use its query table.")
-            from lexlip_es.encoders.onnx import OnnxTextEncoder
+        if tower is None:
+            raise LexlipError(f"model {self.model.name} has no text tower in {self.model.path}: use its query table.")
+        from lexlip_es.encoders.onnx import OnnxTextEncoder
 
-            return OnnxTextEncoder(tower, self.model)
-        if table is None:
-            raise LexlipError(f"model {self.model.name} has no query table in {self.model.path}: use its text tower.")
-        from lexlip_es.encoders.table import TableEncoder
+        return OnnxTextEncoder(tower, self.model)
 
-        return TableEncoder(table, self.model)
+    @property
+    def batch_size(self) -> int:
+        """How many pictures at once keep the hardware busy."""
+        return self._pictures.batch_size
 
     def encode_pictures(self, pixels: Sequence[Pixels]) -> SparseWeights:
         """See `PictureEncoder.encode_pictures`."""
@@ -81,7 +88,7 @@ class Encoder:
 def load_encoder(model: ModelFolder, *, text: TextSide = "auto", runtime: Runtime = "auto") -> Encoder:
     """An encoder for a model folder.
 
-    text: `table` (no network at query time), `tower`, or `auto`: the table where there is one. runtime: `onnx`, `torch` (needs
-    the `train` extra and the folder's model.safetensors), or `auto`: ONNX where the folder has it.
+    text: `table` (no network at query time), `tower`, or `auto`: the table where there is one. runtime is what runs a tower:
+    `onnx`, `torch` (needs the `train` extra and the folder's model.safetensors), or `auto`: ONNX where the folder has it.
     """
     return Encoder(model, text=text, runtime=runtime)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lexlip_es.encoders.tokens import open_tokenizer, token_ids
+from lexlip_es.errors import LexlipError
 from lexlip_es.extras import require_extra
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.weights import SparseWeights
@@ -25,6 +26,10 @@ class CheckpointEncoder:
 
     def __init__(self, model: ModelFolder, device: str | None = None) -> None:
         """Load the weights onto `device` (default: a GPU where there is one). Raises `LexlipError` without torch or weights."""
+        if not model.has_checkpoint:  # asked here too, since importing torch takes seconds
+            raise LexlipError(
+                f"model {model.label} was packed for inference and has no model.safetensors: name its checkpoint with --model."
+            )
         require_extra("train", "torch", "timm", "transformers")
         import torch
 
@@ -35,6 +40,7 @@ class CheckpointEncoder:
         self._active = self._model.active.cpu().numpy()  # (A,) vocabulary ids of the model's terms
         self._tokenizer = open_tokenizer(model)
         self._batch = 1 if self._device.type == "cpu" else _GPU_BATCH
+        self.batch_size = max(16, self._batch)
 
     def encode_pictures(self, pixels: Sequence[np.ndarray[Any, Any]]) -> SparseWeights:
         """Weights of B pictures."""

@@ -4,7 +4,6 @@ Each picture and each text is a run of its own: matrix kernels may round differe
 weights must not depend on its neighbours (design contract 1). Speed comes from running several at once, one thread each.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from lexlip_es.encoders.tokens import open_tokenizer, token_ids
 from lexlip_es.errors import LexlipError
+from lexlip_es.machine import cpus
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.weights import SparseWeights
 
@@ -30,15 +30,10 @@ def _session(path: Path) -> Any:
         raise LexlipError(f"{path} cannot be opened by ONNX Runtime: pack the model again with lexlip-es pack.") from error
 
 
-def _workers() -> int:
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, available)
-
-
 class _Parallel:
     def __init__(self, path: Path) -> None:
         self._session = _session(path)
-        self._pool = ThreadPoolExecutor(_workers(), "encode")
+        self._pool = ThreadPoolExecutor(cpus(), "encode")
 
     def run(self, feeds: Sequence[dict[str, np.ndarray[Any, Any]]]) -> list[list[np.ndarray[Any, Any]]]:
         return list(self._pool.map(lambda feed: self._session.run(None, feed), feeds))
@@ -50,6 +45,7 @@ class OnnxPictureEncoder:
     def __init__(self, path: Path) -> None:
         """Open the file; raises `LexlipError` if it is damaged."""
         self._onnx = _Parallel(path)
+        self.batch_size = max(16, 4 * cpus())
 
     def encode_pictures(self, pixels: Sequence[np.ndarray[Any, Any]]) -> SparseWeights:
         """Weights of B pictures."""

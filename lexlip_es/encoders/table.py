@@ -25,6 +25,8 @@ class TableEncoder:
         try:
             table = load_file(path)
             self._indptr, self._terms, self._weights = table["indptr"], table["terms"], table["weights"]
+        except OSError as error:
+            raise LexlipError(f"{path} cannot be read ({error.strerror or error}): check its permissions.") from error
         except Exception as error:  # safetensors raises its own type, a missing key another
             raise LexlipError(f"{path} is not a query table: pack the model again with lexlip-es pack.") from error
         if len(self._indptr) != self._tokenizer.get_vocab_size() + 1:

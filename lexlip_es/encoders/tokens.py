@@ -4,12 +4,16 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
+from lexlip_es.errors import LexlipError
 from lexlip_es.model_folder import ModelFolder
 
 
 def open_tokenizer(model: ModelFolder) -> Tokenizer:
-    """The folder's tokenizer: [CLS] ... [SEP], cut at the model's `max_tokens`, never padded."""
-    tokenizer = Tokenizer.from_file(str(model.tokenizer_path))
+    """The folder's tokenizer: [CLS] ... [SEP], cut at the model's `max_tokens`, never padded. Raises `LexlipError`."""
+    try:
+        tokenizer = Tokenizer.from_file(str(model.tokenizer_path))
+    except Exception as error:  # the library raises bare Exception
+        raise LexlipError(f"{model.tokenizer_path} is missing or damaged: restore the model folder.") from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(model.max_tokens)
     return tokenizer

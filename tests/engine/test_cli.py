@@ -115,6 +115,9 @@ def test_nothing_shared_is_no_hit_and_no_error(cli: Cli, folder: Path, engine: E
         (["search", "--index", ALIAS], "a sentence, or a picture", 2),
         (["search", "of the", "--index", ALIAS], '"of the"', 2),
         (["search", "red", "--index", "cli-nowhere"], "cli-nowhere", 1),
+        (["search", "red", "--index", "cli-*"], "cannot be the name of an index", 2),
+        (["search", "of the", "--url", "http://127.0.0.1:9"], '"of the"', 2),
+        (["index", "--images", "/nowhere", "--url", "http://127.0.0.1:9"], "/nowhere", 1),
         (["search", "red", "--index", ALIAS, "--url", "http://127.0.0.1:9"], "http://127.0.0.1:9", 1),
         (["search", "red", "--index", ALIAS, "--model", "/nowhere"], "/nowhere", 1),
         (["search", "--image", "/nowhere.jpg", "--index", ALIAS], "/nowhere.jpg", 1),
@@ -151,7 +154,7 @@ def test_bad_pictures_are_named_and_end_in_exit_code_3(cli: Cli, folder: Path, t
     assert set(skipped) == {"cut.jpg", "text.jpg", "huge.png"}
     assert "2,500 megapixels" in skipped["huge.png"]
     for name in skipped:
-        assert f"skipped {name}: " in run.stderr
+        assert f"left out {name}: " in run.stderr
 
 
 def test_ctrl_c_ends_in_130_with_a_report(environment: dict[str, str], tmp_path: Path, engine: Engine) -> None:
@@ -180,3 +183,28 @@ def _png_header(width: int, height: int) -> bytes:
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100)))
+
+
+def test_names_that_would_steer_a_terminal_are_escaped(cli: Cli, tmp_path: Path, engine: Engine) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "good.png")
+    (tmp_path / "\x1b[31mevil\n.jpg").write_text("no picture")
+    run = cli("index", "--images", tmp_path, "--index", "cli-steering")
+    assert run.returncode == 3
+    assert "\\x1b[31mevil\\n.jpg" in run.stderr
+    assert "\x1b" not in run.stderr
+
+
+def test_an_argument_that_is_no_text_still_gives_json(cli: Cli, indexed: Path) -> None:
+    run = cli("search", "red caf\udce9", "--index", ALIAS, "--json")
+    assert json.loads(run.stdout)["query"] == "red caf\udce9"
+
+
+def test_a_text_longer_than_a_file_name_has_terms(cli: Cli) -> None:
+    assert "red" in cli("terms", "a red thing " * 100).stdout
+
+
+def test_what_was_left_out_is_told_even_when_the_engine_dies(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    run = cli("export", "--images", tmp_path, "--out", "/proc/nowhere.ndjson")
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith("lexlip-es: /proc/nowhere.ndjson cannot be written")

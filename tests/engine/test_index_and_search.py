@@ -11,11 +11,12 @@ from PIL import Image
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import Engine, UnknownIndexError
 from lexlip_es.errors import LexlipError, ModelMismatchError, UsageError
-from lexlip_es.exporting import export_pictures
-from lexlip_es.indexing import IndexReport, Run, index_pictures, index_texts
+from lexlip_es.exporting import export_source
+from lexlip_es.indexing import PictureFolder, Run, TextFile, index_source
 from lexlip_es.mappings import LOAD_SETTINGS, index_body, index_meta
 from lexlip_es.model_folder import ModelFolder
-from lexlip_es.searching import Searcher
+from lexlip_es.report import Report
+from lexlip_es.searching import Searcher, Subject
 from lexlip_es.target import open_target
 from tests.made_model import COLOURS, make_model
 
@@ -45,8 +46,12 @@ def _clean(engine: Engine) -> Iterator[None]:
         engine.delete_index(index)
 
 
-def indexed(engine: Engine, model: ModelFolder, folder: Path, **options: object) -> IndexReport:
-    return index_pictures(engine, Run.of(load_encoder(model), folder), folder, ALIAS, **options)  # type: ignore[arg-type]
+def indexed(engine: Engine, model: ModelFolder, folder: Path, alias: str = ALIAS, **options: Path) -> Report:
+    return index_source(engine, Run.of(load_encoder(model), folder), PictureFolder(folder, **options), alias)
+
+
+def texts_indexed(engine: Engine, model: ModelFolder, texts: Path, alias: str = "colour-texts") -> Report:
+    return index_source(engine, Run.of(load_encoder(model), texts), TextFile(texts), alias)
 
 
 def searcher(engine: Engine, model: ModelFolder, alias: str = ALIAS) -> Searcher:
@@ -110,7 +115,7 @@ def test_captions_are_kept_beside_the_terms(engine: Engine, model: ModelFolder, 
 def test_texts_are_found_by_a_picture(engine: Engine, model: ModelFolder, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("the red one\nthe blue one\nno colour at all\n")
     texts = tmp_path / "texts.txt"
-    report = index_texts(engine, Run.of(load_encoder(model), texts), texts, "colour-texts")
+    report = texts_indexed(engine, model, texts)
     assert (report.indexed, len(report.skipped)) == (2, 1)
     hits = searcher(engine, model, "colour-texts").by_picture(folder / "blue.gif").hits
     assert hits[0].caption == "the blue one"
@@ -150,7 +155,7 @@ def test_ctrl_c_finishes_what_is_begun_and_leaves_a_searchable_index(engine: Eng
     run.progress = run.stop.set
     for number in range(100):
         Image.new("RGB", (9, 9), "red").save(folder / f"more{number:03}.png")
-    report = index_pictures(engine, run, folder, ALIAS)
+    report = index_source(engine, run, PictureFolder(folder), ALIAS)
     assert report.interrupted and report.exit_code == 130
     assert 0 < report.indexed < 100
     assert len(documents(engine)) == report.indexed
@@ -173,7 +178,7 @@ def test_another_number_of_terms_is_refused_by_index_and_never_by_search(
 ) -> None:
     indexed(engine, model, folder)
     with pytest.raises(ModelMismatchError, match="3 terms"):
-        index_pictures(engine, Run.of(load_encoder(model), folder, terms=2), folder, ALIAS)
+        index_source(engine, Run.of(load_encoder(model), folder, terms=2), PictureFolder(folder), ALIAS)
     assert searcher(engine, model).by_text("red").hits
 
 
@@ -182,13 +187,13 @@ def test_texts_do_not_go_into_an_index_of_pictures(engine: Engine, model: ModelF
     texts = tmp_path / "texts.txt"
     texts.write_text("red\n")
     with pytest.raises(LexlipError, match="holds pictures, not texts"):
-        index_texts(engine, Run.of(load_encoder(model), texts), texts, ALIAS)
+        texts_indexed(engine, model, texts, ALIAS)
 
 
 def test_an_index_that_is_not_ours_is_left_alone(engine: Engine, model: ModelFolder, folder: Path) -> None:
     engine.create_index("colour-theirs", {"mappings": {"properties": {"price": {"type": "float"}}}})
     with pytest.raises(LexlipError, match="not made by lexlip-es"):
-        index_pictures(engine, Run.of(load_encoder(model), folder), folder, "colour-theirs")
+        indexed(engine, model, folder, "colour-theirs")
     with pytest.raises(LexlipError, match="not made by lexlip-es"):
         searcher(engine, model, "colour-theirs")
     assert engine.count("colour-theirs") == 0
@@ -227,7 +232,7 @@ def test_an_exported_file_sent_by_a_bare_client_makes_the_same_index(
     expected_documents, expected = documents(engine), engine.indices(ALIAS)[f"{ALIAS}-000001"]
     engine.delete_index(f"{ALIAS}-000001")
     out = tmp_path / "out.ndjson"
-    report = export_pictures(Run.of(load_encoder(model), folder), folder, out, ALIAS)
+    report = export_source(Run.of(load_encoder(model), folder), PictureFolder(folder), out, ALIAS)
     assert (report.indexed, report.exit_code) == (3, 3)
 
     def send(method: str, path: str, body: bytes, kind: str) -> dict[str, object]:
@@ -245,3 +250,66 @@ def test_an_exported_file_sent_by_a_bare_client_makes_the_same_index(
     assert made["aliases"] == expected["aliases"]
     ours = ("number_of_shards", "auto_expand_replicas", "refresh_interval", "number_of_replicas")
     assert [made["settings"]["index"].get(key) for key in ours] == [expected["settings"]["index"].get(key) for key in ours]
+
+
+def test_an_interrupted_export_leaves_the_file_of_before(model: ModelFolder, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.ndjson.gz"
+    out.write_text("before")
+    run = Run.of(load_encoder(model), folder)
+    run.stop.set()
+    report = export_source(run, PictureFolder(folder), out)
+    assert report.exit_code == 130
+    assert out.read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == ["out.ndjson.gz"]
+
+
+def test_the_same_folder_by_another_path_is_the_same_collection(
+    engine: Engine, model: ModelFolder, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed(engine, model, folder)
+    before = documents(engine)
+    monkeypatch.chdir(folder / "deep")
+    indexed(engine, model, Path("../../photos"))
+    assert documents(engine) == before
+
+
+def test_writing_into_the_numbered_index_instead_of_its_alias_is_refused(
+    engine: Engine, model: ModelFolder, folder: Path
+) -> None:
+    indexed(engine, model, folder)
+    with pytest.raises(UsageError, match=f"write into --index {ALIAS}"):
+        indexed(engine, model, folder, f"{ALIAS}-000001")
+    assert searcher(engine, model, f"{ALIAS}-000001").by_text("red").hits  # reading from it does no harm
+
+
+@pytest.mark.parametrize("name", ["colour-*", "colour-a,colour-b", "_all", "-colour", "Colour", "colour/_mapping", "c" * 249])
+def test_what_may_stand_for_several_indices_is_no_name(engine: Engine, model: ModelFolder, folder: Path, name: str) -> None:
+    for attempt in (lambda: searcher(engine, model, name), lambda: indexed(engine, model, folder, name)):
+        with pytest.raises(UsageError, match="cannot be the name of an index"):
+            attempt()
+    assert engine.indices("colour-*") == {}
+
+
+def test_a_document_that_the_engine_refuses_is_named_by_its_path(engine: Engine, model: ModelFolder, folder: Path) -> None:
+    engine.create_index(f"{ALIAS}-000001", _without_width(model))
+    report = indexed(engine, model, folder)
+    assert report.exit_code == 1
+    assert sorted(path for path, _ in report.failed) == ["blue.gif", "deep/green.jpg", "red.png"]
+    assert "strict_dynamic_mapping_exception" in report.failed[0][1]
+
+
+def _without_width(model: ModelFolder) -> dict[str, object]:
+    body = index_body(index_meta(model, "picture", model.pruning.picture_terms))
+    del body["mappings"]["properties"]["width"]
+    return body
+
+
+def test_captions_that_fit_no_picture_are_told(engine: Engine, model: ModelFolder, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "captions.csv").write_text("image,caption\n/elsewhere/red.png,a wall\n")
+    report = indexed(engine, model, folder, captions=tmp_path / "captions.csv")
+    assert "relative to the folder" in report.notes[0]
+
+
+def test_a_subject_is_encoded_before_an_engine_is_needed(model: ModelFolder) -> None:
+    with pytest.raises(UsageError, match='"of the"'):
+        Subject.of(load_encoder(model), "of the")

@@ -1,0 +1,63 @@
+"""What became of everything that a run found: each picture and text is indexed, or listed with the reason why not."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Report:
+    """Counts, what was left out and why, and where the time went.
+
+    Times are seconds of work in a stage; opening runs in threads beside the others. `notes` are warnings about the run as a
+    whole.
+    """
+
+    indexed: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    interrupted: bool = False
+    open_seconds: float = 0.0
+    encode_seconds: float = 0.0
+    send_seconds: float = 0.0
+    total_seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 all indexed, 1 nothing could be, 3 some were left out, 130 interrupted after draining (design contract 5)."""
+        if self.interrupted:
+            return 130
+        if self.failed and not self.indexed:
+            return 1
+        return 3 if self.skipped or self.failed else 0
+
+    @property
+    def per_second(self) -> float:
+        """What was done over the whole run's seconds."""
+        return self.indexed / self.total_seconds if self.total_seconds else 0.0
+
+    def summary(self) -> str:
+        """One line for a person."""
+        left = len(self.skipped) + len(self.failed)
+        return (
+            f"{self.indexed} done{f', {left} left out' if left else ''}{', interrupted' if self.interrupted else ''}"
+            f" in {self.total_seconds:.1f} s, {self.per_second:.1f} a second (opening {self.open_seconds:.1f} s of thread time,"
+            f" encoding {self.encode_seconds:.1f} s, sending {self.send_seconds:.1f} s)"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON. `skipped` could not be read, `failed` was refused by the engine."""
+        return {
+            "indexed": self.indexed,
+            "skipped": [{"path": path, "reason": reason} for path, reason in self.skipped],
+            "failed": [{"path": path, "reason": reason} for path, reason in self.failed],
+            "notes": self.notes,
+            "interrupted": self.interrupted,
+            "seconds": {
+                "open": round(self.open_seconds, 3),
+                "encode": round(self.encode_seconds, 3),
+                "send": round(self.send_seconds, 3),
+                "total": round(self.total_seconds, 3),
+            },
+            "per_second": round(self.per_second, 1),
+        }
