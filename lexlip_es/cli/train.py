@@ -1,5 +1,6 @@
 """`lexlip-es train`: train a model by a recipe."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Change a setting of the recipe: --set data.images=DIR (repeatable)."),
     ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch of an earlier run.")] = False,
 ) -> None:
     """Train by a recipe; ends with a checkpoint folder for `lexlip-es pack`. Needs the train extra."""
     from lexlip_es.extras import require_extra
@@ -24,4 +26,4 @@ def train(
     recipe = load_recipe(config, overrides or [])  # before torch, which takes seconds to import
     from lexlip_training.train import train as run
 
-    print(run(recipe, report=common.say))
+    print(run(recipe, resume=resume, report=common.say, command=["lexlip-es", *sys.argv[1:]]))

@@ -92,8 +92,14 @@ def provenance(
         "text_side": recipe.phase[-1].text,
         "table": None if table is None else table.to_config(),
         "seed": recipe.seed,
-        "command": " ".join(command),
+        "command": " ".join(_without_folders(part) for part in command),
         "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _VERSIONS},
         "scores": {name: found.to_dict() for name, found in scores.items()},
         "licence": recipe.licence,
     }
+
+
+def _without_folders(argument: str) -> str:
+    """An argument as a card may show it: `data.images=/home/ann/flickr/images` says `data.images=images`."""
+    name, equals, value = argument.rpartition("=")
+    return name + equals + (Path(value).name if Path(value).is_absolute() else value)
