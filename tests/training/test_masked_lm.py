@@ -1,5 +1,6 @@
 """The trap of a BERT file without its tied decoder matrix, and other ways in which a text model comes."""
 
+import json
 import shutil
 
 import pytest
@@ -8,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from lexlip_es.errors import LexlipError
-from lexlip_training.masked_lm import head_from_state, load_text
+from lexlip_training.masked_lm import encoder_from_config, head_from_state, load_text, portable_config
 from lexlip_training.starter_weights import BACKBONES, by_tensor_order, minilm_folder, packaged_backbone
 from tests.training.test_optim import BERT
 
@@ -50,6 +51,17 @@ def test_the_encoder_is_loaded_whole(masked_lm):
     loaded = load_text(str(folder)).encoder.state_dict()
     for name, tensor in model.bert.state_dict().items():
         torch.testing.assert_close(loaded[name], tensor)
+
+
+def test_a_configuration_travels_without_the_place_it_was_read_from(masked_lm):
+    folder, _ = masked_lm
+    encoder = load_text(str(folder)).encoder
+    config = portable_config(encoder)
+    assert str(folder) not in json.dumps(config) and "transformers_version" not in config
+    again = encoder_from_config(config)
+    assert {name: tensor.shape for name, tensor in again.state_dict().items()} == {
+        name: tensor.shape for name, tensor in encoder.state_dict().items()
+    }
 
 
 def test_a_missing_encoder_tensor_is_an_error_not_a_random_one(masked_lm):

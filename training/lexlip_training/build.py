@@ -11,7 +11,7 @@ from lexlip_es.errors import LexlipError
 from lexlip_es.lexicon import Lexicon
 from lexlip_training.data import Pieces, Split, tokenise
 from lexlip_training.lexlip import Architecture, LexLip
-from lexlip_training.masked_lm import PretrainedText, load_text, random_text
+from lexlip_training.masked_lm import PretrainedText, load_text, portable_config, random_text
 from lexlip_training.pieces import active_pieces, bag_start, centred, document_frequency, speakable
 from lexlip_training.recipe import Recipe
 from lexlip_training.starter_weights import minilm_folder, packaged_backbone
@@ -44,7 +44,7 @@ def build(recipe: Recipe, train: Split) -> Built:
         backbone=recipe.picture.backbone,
         frozen_blocks=recipe.picture.frozen_blocks,
         positions=recipe.picture.positions,
-        text_config=text.encoder.config.to_dict(),  # type: ignore[union-attr, operator]
+        text_config=portable_config(text.encoder),
         frozen_layers=recipe.text.frozen_layers,
         copy=recipe.text.copy > 0,
         decoder=recipe.lexicon.decoder,

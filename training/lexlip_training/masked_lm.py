@@ -62,6 +62,16 @@ class PretrainedText:
     tokenizer_file: Path
 
 
+def portable_config(encoder: Any) -> dict[str, Any]:
+    """An encoder's transformers configuration without what only tells where and by whom it was saved (a path, versions)."""
+    config: dict[str, Any] = encoder.config.to_dict()
+    return {
+        key: value
+        for key, value in config.items()
+        if not key.startswith("_") and key not in ("transformers_version", "architectures")
+    }
+
+
 def encoder_from_config(config: Mapping[str, Any]) -> nn.Module:
     """An encoder with random weights from a transformers configuration, as `config.json` of a model folder keeps it."""
     from transformers import AutoConfig, AutoModel
