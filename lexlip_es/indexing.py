@@ -153,7 +153,7 @@ class TextFile:
             run.progress()
             row = weights.row(i)
             if not len(row[0]):
-                run.report.skipped.append((text.key, "The text has no word that this model searches by."))
+                run.report.skipped.append((text.key, "The text has no word that this model knows."))
                 continue
             source = text_document(text.key, text.text, row, run.encoder.model.lexicon, collection=run.collection)
             yield {"_id": document_id(run.collection, text.key.encode("utf-8", "surrogateescape")), "source": source}

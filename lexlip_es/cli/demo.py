@@ -9,12 +9,12 @@ from lexlip_es.cli import common
 
 SEARCHES = (
     "a cat looking at the camera",
-    "a cup of coffee on a table",
-    "a rocket launch at night",
     "a motorcycle in a garage",
-    "a woman in an orange space suit smiling",
+    "a man with a camera",
     "a red flower",
     "a traditional building with a roof",
+    "stars in the night sky",
+    "a woman in an orange space suit smiling",
 )
 
 
