@@ -31,7 +31,7 @@ def query_row(encoder: Encoder, text: str, k: int | None = None) -> Row:
     weights = prepare_queries(encoder.encode_texts([text]), k or encoder.model.pruning.query_terms)
     terms, _ = weights.row(0)
     if not len(terms):
-        raise UsageError(f'"{text.strip()[:80]}" has no word that this model knows: say it in other words, and name what can be seen.')
+        raise UsageError(f'"{text.strip()[:80]}" has no word that this model knows: say what can be seen, in other words.')
     return weights.row(0)
 
 
