@@ -11,7 +11,7 @@ import pytest
 from lexlip_es.demo_pictures import write_demo_pictures
 from lexlip_es.engines import Engine
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LIMIT_MB = 60
 
 
