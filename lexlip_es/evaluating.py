@@ -14,20 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexlip_es.captions import Text, read_captions, read_names, read_texts
-from lexlip_es.documents import document_id
 from lexlip_es.encoders import Encoder
 from lexlip_es.engines.protocol import Engine
 from lexlip_es.errors import LexlipError
 from lexlip_es.evaluation import Ranks, Recall, rank_of_best, ranks
+from lexlip_es.finding import path_text
 from lexlip_es.images import open_picture
 from lexlip_es.indexing import TEXT_BATCH, batched
 from lexlip_es.model_folder import ModelFolder, Pruning
 from lexlip_es.names import index_name
-from lexlip_es.queries import search_body
+from lexlip_es.queries import ranking_body
 from lexlip_es.searching import read_index_meta
 from lexlip_es.weights import SparseWeights, prepare_documents, prepare_queries, reference_scores
 
 _SEARCHES_AT_ONCE = 50
+Identity = tuple[str, str]  # collection and path of a document
 _RESULT_WINDOW = 10_000  # index.max_result_window, the most hits that an engine returns by default
 
 
@@ -130,8 +131,8 @@ class IndexedData:
     pictures: str
     texts: str
     terms: int
-    place_of_picture: Mapping[str, int]
-    place_of_text: Mapping[str, int]
+    place_of_picture: Mapping[Identity, int]
+    place_of_text: Mapping[Identity, int]
 
     @classmethod
     def check(
@@ -158,8 +159,8 @@ class IndexedData:
             data,
             *names,
             terms,
-            {document_id(picture_collection, name.encode()): i for i, name in enumerate(data.names)},
-            {document_id(text_collection, text.key.encode()): j for j, text in enumerate(data.texts)},
+            {(picture_collection, path_text(os.fsencode(name))): i for i, name in enumerate(data.names)},
+            {(text_collection, text.key): j for j, text in enumerate(data.texts)},
         )
 
 
@@ -178,13 +179,13 @@ def measure_on_engine(indexed: IndexedData, model: ModelFolder, encoded: Encoded
 
 
 def search_bodies(queries: SparseWeights, model: ModelFolder, candidates: int) -> Iterator[dict[str, Any]]:
-    """A request for each query that returns ids and scores of all candidates, or of the most that an engine gives at once."""
+    """A request for each query that returns the scores of all candidates, or of the most that an engine gives at once."""
     size = min(candidates, _RESULT_WINDOW)
-    return (search_body(queries.row(i), model.lexicon, size, fields=()) for i in range(len(queries)))
+    return (ranking_body(queries.row(i), model.lexicon, size) for i in range(len(queries)))
 
 
 def _search_all(
-    engine: Engine, index: str, bodies: Iterable[dict[str, Any]], places: Mapping[str, int], candidates: int
+    engine: Engine, index: str, bodies: Iterable[dict[str, Any]], places: Mapping[Identity, int], candidates: int
 ) -> Iterator[NDArray[np.float32]]:
     """For each query every candidate's score (N,), known documents first; 0 for what the engine did not return."""
     for batch in batched(bodies, _SEARCHES_AT_ONCE):
@@ -194,15 +195,16 @@ def _search_all(
             scores = np.zeros(candidates, np.float32)
             others = len(places)
             for hit in next(answers)["hits"]["hits"] if body["query"]["bool"]["should"] else ():
-                place = places.get(hit["_id"])
+                place = places.get((hit["fields"]["collection"][0], hit["fields"]["path"][0]))
                 if place is None:
                     place, others = others, others + 1
                 scores[place] = np.float32(hit["_score"])
             yield scores
 
 
-def _candidates(engine: Engine, index: str, places: Mapping[str, int], encoded: SparseWeights) -> int:
-    there = {hit["_id"] for hit in engine.scan(index, fields=())}
+def _candidates(engine: Engine, index: str, places: Mapping[Identity, int], encoded: SparseWeights) -> int:
+    fields = ("collection", "path")
+    there = {(hit["source"]["collection"], hit["source"]["path"]) for hit in engine.scan(index, fields=fields)}
     missing = sum(encoded.counts[place] > 0 for identifier, place in places.items() if identifier not in there)
     if missing:
         raise LexlipError(

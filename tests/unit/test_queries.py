@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexlip_es.lexicon import Lexicon
-from lexlip_es.queries import read_hit, search_body, term_shares, terms_query
+from lexlip_es.queries import ranking_body, read_hit, search_body, term_shares, terms_query
 from lexlip_es.weights import SparseWeights, prepare_documents, reference_scores
 
 LEXICON = Lexicon([f"piece{i}" for i in range(30)] + ["dog", "##dog", "."])
@@ -75,3 +75,8 @@ def test_a_hit_reads_as_the_contract_gives_it() -> None:
 def test_a_server_that_leaves_fields_out_loses_no_hit(source: object) -> None:
     hit = read_hit({"_id": "ab", "_score": "1.5", "_source": source}, batch({1: 1.0}).row(0), LEXICON)
     assert (hit.id, hit.path, hit.score, hit.terms) == ("ab", "", 1.5, [])
+
+
+def test_a_ranking_reads_no_stored_document() -> None:
+    body = ranking_body(batch({1: 1.0}).row(0), LEXICON, 5)
+    assert (body["_source"], body["stored_fields"], body["docvalue_fields"]) == (False, "_none_", ["collection", "path"])
