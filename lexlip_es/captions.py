@@ -6,7 +6,7 @@ there), or in JSON captions, a list. Files are UTF-8, with or without a byte ord
 `LexlipError` that names the file and the line, and what was expected there: no row is ever lost in silence.
 
 A picture is named by its path below the folder of pictures. `./a.jpg` and `b/../a.jpg` are read as `a.jpg`, so that one picture
-has one name; letters with marks may be composed or not, since file systems differ in that (`captions_for`).
+has one name; letters with marks may be composed or not, since file systems differ in that (`Captions.of`).
 """
 
 import csv
@@ -43,7 +43,7 @@ class _Record(NamedTuple):
 
 
 class Captions(dict[str, list[str]]):
-    """Captions by the name of their picture, in the file's order; remembers which pictures `captions_for` was asked for."""
+    """Captions by the name of their picture, in the file's order; remembers which pictures `of` was asked for."""
 
     def __init__(self, captions: Mapping[str, list[str]] | None = None) -> None:
         super().__init__(captions or {})
@@ -56,7 +56,11 @@ class Captions(dict[str, list[str]]):
         return [name for name in self if name not in self._asked]
 
     def of(self, relative: bytes) -> list[str]:
-        """A picture's captions, see `captions_for`."""
+        """The captions of the picture at this path below the folder of pictures (`Found.relative`); [] where it has none.
+
+        The path counts as named by exactly its text, then by what `path_text` makes of it, then by a name that is the same text
+        to a reader: macOS stores `é` as two signs where a captions file holds one (Unicode NFD and NFC).
+        """
         name = self._name(relative)
         if name is None:
             return []
@@ -71,15 +75,6 @@ class Captions(dict[str, list[str]]):
         if self._composed is None:
             self._composed = {unicodedata.normalize("NFC", name): name for name in reversed(self)}
         return self._composed.get(unicodedata.normalize("NFC", text))
-
-
-def captions_for(captions: Mapping[str, list[str]], relative: bytes) -> list[str]:
-    """The captions of the picture at this path below the folder of pictures (`Found.relative`); [] where it has none.
-
-    The path counts as named by exactly its text, then by what `path_text` makes of it, then by a name that is the same text to
-    a reader: macOS stores `é` as two signs where a captions file holds one (Unicode NFD and NFC).
-    """
-    return (captions if isinstance(captions, Captions) else Captions(captions)).of(relative)
 
 
 def read_captions(path: Path) -> Captions:

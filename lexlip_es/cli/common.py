@@ -35,6 +35,9 @@ RuntimeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 TermsOption = Annotated[int | None, typer.Option("--terms", min=1, max=256, help="Terms kept a document; default: the model's.")]
+CollectionOption = Annotated[
+    str | None, typer.Option("--collection", help="Name of this set of documents; default: the folder's absolute path.")
+]
 FilesOption = Annotated[
     Path | None,
     typer.Option("--files", help="Only the pictures that this file lists, one name a line, relative to the folder."),

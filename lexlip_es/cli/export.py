@@ -17,10 +17,7 @@ def export(
     captions: common.CaptionsOption = None,
     files: common.FilesOption = None,
     index: common.IndexOption = None,
-    collection: Annotated[
-        str | None,
-        typer.Option("--collection", help="Name of this set of documents; default: the folder's absolute path."),
-    ] = None,
+    collection: common.CollectionOption = None,
     terms: common.TermsOption = None,
     model: common.ModelOption = None,
     runtime: common.RuntimeOption = "auto",

@@ -19,10 +19,7 @@ def index(
     captions: common.CaptionsOption = None,
     files: common.FilesOption = None,
     index: common.IndexOption = None,
-    collection: Annotated[
-        str | None,
-        typer.Option("--collection", help="Name of this set of documents; default: the folder's absolute path."),
-    ] = None,
+    collection: common.CollectionOption = None,
     terms: common.TermsOption = None,
     model: common.ModelOption = None,
     text_side: common.TextSideOption = "auto",

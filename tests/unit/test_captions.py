@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexlip_es.captions import Captions, Text, captions_for, read_captions, read_names, read_texts
+from lexlip_es.captions import Captions, Text, read_captions, read_names, read_texts
 from lexlip_es.errors import LexlipError
 from lexlip_es.finding import Found, find_pictures
 
@@ -163,14 +163,14 @@ def test_captions_are_found_whether_letters_are_composed_or_not(in_file: str, on
         written(tmp_path / "c.csv", f"image,caption\n./{unicodedata.normalize(in_file, name)},a cup\n")  # type: ignore[arg-type]
     )
     relative = unicodedata.normalize(on_disk, name).encode()  # type: ignore[arg-type]
-    assert captions_for(captions, relative) == captions_for(dict(captions), relative) == ["a cup"]
-    assert captions_for(captions, b"cafe.jpg") == []
+    assert captions.of(relative) == ["a cup"]
+    assert captions.of(b"cafe.jpg") == []
 
 
 def test_the_exact_name_goes_before_one_that_only_looks_the_same() -> None:
     captions = Captions({"é.jpg": ["composed"], "e\u0301.jpg": ["two signs"]})
-    assert captions_for(captions, "é.jpg".encode()) == ["composed"]
-    assert captions_for(captions, "e\u0301.jpg".encode()) == ["two signs"]
+    assert captions.of("é.jpg".encode()) == ["composed"]
+    assert captions.of("e\u0301.jpg".encode()) == ["two signs"]
 
 
 def test_odd_bytes_and_percent_signs_in_names_are_found(tmp_path: Path) -> None:
@@ -179,14 +179,14 @@ def test_odd_bytes_and_percent_signs_in_names_are_found(tmp_path: Path) -> None:
             pass
     captions = Captions({"caf%E9.jpg": ["x"], "50%25.jpg": ["y"], "50%.jpg": ["z"]})
     found = [entry for entry in find_pictures(tmp_path) if isinstance(entry, Found)]
-    assert [captions_for(captions, entry.relative) for entry in found] == [["z"], ["y"], ["x"]]
+    assert [captions.of(entry.relative) for entry in found] == [["z"], ["y"], ["x"]]
 
 
 def test_captioned_pictures_that_are_not_there_can_be_named(tmp_path: Path) -> None:
     captions = read_captions(written(tmp_path / "c.csv", "image,caption\na.jpg,x\nb.jpg,y\nc.jpg,z\n"))
     assert captions.unused == ["a.jpg", "b.jpg", "c.jpg"]
-    assert captions_for(captions, b"b.jpg") == ["y"]
-    assert captions_for(captions, b"d.jpg") == []
+    assert captions.of(b"b.jpg") == ["y"]
+    assert captions.of(b"d.jpg") == []
     assert captions.unused == ["a.jpg", "c.jpg"]
 
 

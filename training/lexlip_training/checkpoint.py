@@ -69,7 +69,7 @@ def write_checkpoint(
     Mapping[str, int], provenance: Mapping[str, Any], card: str,
 ) -> Path:  # fmt: skip
     """Write a checkpoint folder in one step; an older one of the same name is replaced."""
-    partial, old = folder.with_name(f"{folder.name}.partial"), folder.with_name(f"{folder.name}.old")
+    partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     write_tensors(partial / WEIGHTS, model.state_dict())
@@ -80,6 +80,12 @@ def write_checkpoint(
     )
     write_json(partial / "config.json", config)
     (partial / "README.md").write_text(card, encoding="utf-8")
+    return put_in_place(partial, folder)
+
+
+def put_in_place(partial: Path, folder: Path) -> Path:
+    """Give a finished folder its name; one that has it is replaced, and lost only when the new one stands."""
+    old = folder.with_name(f"{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         os.replace(folder, old)

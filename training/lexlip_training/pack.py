@@ -5,7 +5,6 @@ and the weights are kept in fp16, which loses nothing that a nine-bit engine wou
 """
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ from lexlip_es.errors import LexlipError
 from lexlip_es.images import PictureError, open_picture
 from lexlip_es.model_folder import ModelFolder, file_sha256
 from lexlip_es.weights import SparseWeights
-from lexlip_training.checkpoint import load_checkpoint, write_json
+from lexlip_training.checkpoint import load_checkpoint, put_in_place, write_json
 from lexlip_training.data import Split, load_split, tokenise
 from lexlip_training.export import TOLERANCE, Precision, disagreement, picture_onnx, save, shrink, text_onnx
 from lexlip_training.lexlip import LexLip
@@ -85,13 +84,7 @@ def pack(
             report(f"the text tower is left out: the folder would have {megabytes:.0f} MB")
     write_json(partial / "config.json", _config(source, files, pruning))
     _write_papers(source, partial, files)
-    old = out.with_name(f"{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        os.replace(out, old)
-    os.replace(partial, out)
-    shutil.rmtree(old, ignore_errors=True)
-    return out
+    return put_in_place(partial, out)
 
 
 def make_table(model: LexLip, source: ModelFolder) -> Table:
