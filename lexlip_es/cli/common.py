@@ -1,7 +1,9 @@
 """Options that several commands share, and how commands talk."""
 
 import json
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,7 +81,8 @@ def accounted(report: "Report", as_json: bool) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        _account(report)
+        if report.indexed or report.skipped or report.failed:  # a refusal before the first picture is a sentence of its own
+            _account(report)
         raise
     _account(report)
     if as_json:
@@ -93,6 +96,22 @@ def _account(report: "Report") -> None:
     for note in report.notes:
         say(note)
     say(report.summary())
+
+
+@contextmanager
+def stopped_by_ctrl_c(stop: threading.Event) -> Iterator[None]:
+    """Within it the first Ctrl-C sets an event, for an orderly end; the second one interrupts at once."""
+
+    def first(*_: object) -> None:
+        say("finishing what is begun; Ctrl-C again stops at once.")
+        stop.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from lexlip_es.cli import common
-from lexlip_es.cli.index import stopped_by_ctrl_c
 
 
 def export(
@@ -35,5 +34,9 @@ def export(
     index_file(out)  # a wrong ending is told before hours of encoding
     source = PictureFolder(images, files, captions)
     run = Run.of(load_encoder(open_model(model), runtime=runtime), images, collection=collection, terms=terms)
-    with common.accounted(run.report, as_json), stopped_by_ctrl_c(run.stop), common.progress("pictures") as run.progress:
+    with (
+        common.accounted(run.report, as_json),
+        common.stopped_by_ctrl_c(run.stop),
+        common.progress("pictures") as run.progress,
+    ):
         export_source(run, source, out, index)

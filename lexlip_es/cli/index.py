@@ -1,7 +1,5 @@
 """`lexlip-es index`: pictures, or texts, into an index."""
 
-import signal
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -41,23 +39,9 @@ def index(
     encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
     run = Run.of(encoder, place, collection=collection, terms=terms)
     engine = common.connected(url)
-    with common.accounted(run.report, as_json), stopped_by_ctrl_c(run.stop), common.progress(f"{source.kind}s") as run.progress:
+    with (
+        common.accounted(run.report, as_json),
+        common.stopped_by_ctrl_c(run.stop),
+        common.progress(f"{source.kind}s") as run.progress,
+    ):
         index_source(engine, run, source, name)
-
-
-class stopped_by_ctrl_c:
-    """Within it the first Ctrl-C sets an event, for an orderly end; the second one interrupts at once."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-
-    def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGINT, self._first)
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
-
-    def _first(self, *_: object) -> None:
-        common.say("finishing what is begun; Ctrl-C again stops at once.")
-        self._stop.set()
-        signal.signal(signal.SIGINT, self._before)

@@ -136,9 +136,10 @@ def test_a_mistake_is_answered_in_one_sentence(cli: Cli, indexed: Path, argument
 
 def test_an_index_of_another_model_is_refused_by_name(cli: Cli, indexed: Path, tmp_path: Path) -> None:
     other = make_model(tmp_path / "other", name="other", seed="1")
-    run = cli("search", "red", "--index", ALIAS, "--model", other.path)
-    assert "colours (" in one_sentence(run) and "other (" in run.stderr
-    assert run.returncode == 1
+    for arguments in (["search", "red"], ["index", "--images", indexed]):
+        run = cli(*arguments, "--index", ALIAS, "--model", other.path)
+        assert "colours (" in one_sentence(run) and "other (" in run.stderr
+        assert run.returncode == 1
 
 
 def test_bad_pictures_are_named_and_end_in_exit_code_3(cli: Cli, folder: Path, tmp_path: Path, engine: Engine) -> None:

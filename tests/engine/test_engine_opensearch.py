@@ -2,13 +2,13 @@ import json
 import logging
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from lexlip_es.engines import ConnectionSettings, Engine, EngineUnreachableError, UnknownIndexError, connect
 from lexlip_es.engines.opensearch import OpenSearchEngine
@@ -283,12 +283,10 @@ def test_tls_to_a_server_without_it_says_so(engine_url: str) -> None:
 
 
 def test_a_certificate_is_trusted_through_ca_certs_alone(proxy: Any, tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    extension = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*request, *extension], check=True, capture_output=True)
+    authority, certificate = trustme.CA(), tmp_path / "certificate.pem"
+    authority.cert_pem.write_to_path(str(certificate))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    authority.issue_cert("localhost").configure_cert(context)
     proxy.socket = context.wrap_socket(proxy.socket, server_side=True)
     url = f"https://localhost:{proxy.server_port}"
     with pytest.raises(LexlipError, match=r"not trusted .*LEXLIP_ES_CA_CERTS"):

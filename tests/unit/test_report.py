@@ -1,0 +1,32 @@
+import json
+
+import pytest
+
+from lexlip_es.report import Report
+
+BAD = ("a.jpg", "The file is empty.")
+
+
+@pytest.mark.parametrize(
+    ("report", "code"),
+    [
+        (Report(indexed=2), 0),
+        (Report(indexed=2, skipped=[BAD]), 3),
+        (Report(indexed=2, failed=[BAD]), 3),
+        (Report(failed=[BAD]), 1),
+        (Report(indexed=2, skipped=[BAD], interrupted=True), 130),
+    ],
+)
+def test_the_exit_code_says_how_a_run_ended(report: Report, code: int) -> None:
+    assert report.exit_code == code
+
+
+def test_a_run_that_took_no_time_divides_by_nothing() -> None:
+    assert Report().per_second == 0
+    assert "0 done" in Report().summary()
+
+
+def test_the_report_is_json_with_every_reason() -> None:
+    read = json.loads(json.dumps(Report(indexed=1, skipped=[BAD], total_seconds=2.0).to_json()))
+    assert read["skipped"] == [{"path": "a.jpg", "reason": "The file is empty."}]
+    assert read["per_second"] == 0.5
