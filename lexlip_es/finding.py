@@ -95,7 +95,7 @@ def find_pictures(root: Path, *, files: Sequence[str] | None = None) -> Iterator
         with os.scandir(root):
             pass
     except FileNotFoundError as error:
-        raise LexlipError(f"The folder {_show(root)} does not exist.") from error
+        raise LexlipError(f"The folder {_show(root)} does not exist: check the path, and that its disk is mounted.") from error
     except (OSError, ValueError) as error:
         raise LexlipError(f"The folder {_show(root)} cannot be read ({_cause(error)}).") from error
     return _or_nothing(root, _walk(root)) if files is None else _listed(root, files)

@@ -10,7 +10,9 @@ from lexlip_es.cli import common
 
 def pack(
     checkpoint: Annotated[Path, typer.Argument(help="The checkpoint folder that lexlip-es train ended with.")],
-    out: Annotated[Path, typer.Option("--out", help="The model folder to write.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The model folder to write; default: `model` beside the checkpoint.")
+    ] = None,
     images: Annotated[Path | None, typer.Option("--images", help="Pictures of the dev split that judges smaller files.")] = None,
     captions: common.CaptionsOption = None,
     dev: Annotated[str, typer.Option("--dev", help="List of the dev split's file names, beside the captions file.")] = "",
@@ -32,4 +34,4 @@ def pack(
     from lexlip_training.recipe import DataRecipe
 
     data = DataRecipe(images=str(images), captions=str(captions), dev=dev) if images and captions else None
-    print(run(checkpoint, out, data=data, pruning=vars(pruning), report=common.say))
+    print(run(checkpoint, out or checkpoint.with_name("model"), data=data, pruning=vars(pruning), report=common.say))
