@@ -41,7 +41,7 @@ Terms of use of the weights: {recipe.licence}
 {phases}
 
 ## Scores
-Unpruned, fp32, in memory; ties count half. Each checkpoint was picked on dev; test was run once, for the finished model.
+Unpruned, fp32, in memory; ties count half. Everything was chosen on dev; test only scores the finished model.
 "terms" are the mean numbers of non-zero terms a picture / a caption.
 
 | measured on | text to picture R@1 / 5 / 10, median rank | picture to text hit@1 / 5 / 10, median rank | terms |
