@@ -158,22 +158,47 @@ def test_bad_pictures_are_named_and_end_in_exit_code_3(cli: Cli, folder: Path, t
         assert f"left out {name}: " in run.stderr
 
 
-def test_ctrl_c_ends_in_130_with_a_report(environment: dict[str, str], tmp_path: Path, engine: Engine) -> None:
-    for number in range(400):
-        Image.effect_noise((1500, 1500), 50).save(tmp_path / f"{number:03}.png") if number < 1 else (
-            tmp_path / f"{number:03}.png"
-        ).hardlink_to(tmp_path / "000.png")
-    command = [sys.executable, "-m", "lexlip_es.cli", "index", "--images", str(tmp_path), "--index", "cli-stopped", "--json"]
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """400 pictures that take a while to open."""
+    Image.effect_noise((1500, 1500), 50).save(tmp_path / "000.png")
+    for number in range(1, 400):
+        (tmp_path / f"{number:03}.png").hardlink_to(tmp_path / "000.png")
+    return tmp_path
+
+
+def started(environment: dict[str, str], folder: Path, alias: str, engine: Engine) -> "subprocess.Popen[str]":
+    """An indexing process that has made its index and is at work."""
+    command = [sys.executable, "-m", "lexlip_es.cli", "index", "--images", str(folder), "--index", alias, "--json"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not engine.indices("cli-stopped-000001") and time.monotonic() < deadline:
+    while not engine.indices(f"{alias}-000001") and time.monotonic() < deadline:
         time.sleep(0.05)
+    return process
+
+
+def test_ctrl_c_ends_in_130_with_a_report(environment: dict[str, str], many: Path, engine: Engine) -> None:
+    process = started(environment, many, "cli-stopped", engine)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     report = json.loads(stdout)
     assert report["interrupted"] and report["indexed"] < 400
     assert engine.count("cli-stopped") == report["indexed"]
+
+
+def test_a_killed_run_started_again_gives_the_whole_index(
+    cli: Cli, environment: dict[str, str], many: Path, engine: Engine
+) -> None:
+    process = started(environment, many, "cli-killed", engine)
+    process.kill()
+    process.communicate(timeout=60)
+    assert engine.indices("cli-killed") == {}  # half a load is not searched
+    assert cli("index", "--images", many, "--index", "cli-killed").returncode == 0
+    ((name, body),) = engine.indices("cli-killed").items()
+    assert (name, engine.count("cli-killed")) == ("cli-killed-000001", 400)
+    assert "refresh_interval" not in body["settings"]["index"]
+    assert "load" not in body["mappings"]["_meta"]["lexlip"]
 
 
 def _png_header(width: int, height: int) -> bytes:
