@@ -81,7 +81,8 @@ class FaultyProxy(ThreadingHTTPServer):
 
     "429" and "413" answer that status; "drop" closes the connection unread by the node; "lose" lets the node do the work and
     closes the connection without the answer; "busy" withholds every second document and answers 429 for it alone; "die"
-    closes the connection and the proxy's door. `sent` lists the ids of each bulk request that arrived.
+    closes the connection and the proxy's door. `sent` lists the ids of each bulk request that arrived; `before_bulk` is
+    called for each before anything else.
     """
 
     daemon_threads = True
@@ -92,6 +93,7 @@ class FaultyProxy(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.faults: deque[str] = deque()
         self.sent: list[list[str]] = []
+        self.before_bulk: Callable[[], object] = lambda: None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Lost connections are what this server is for: no stack traces."""
@@ -105,6 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if "/_bulk" not in self.path:
             return self._answer(*self._forward(body))
+        self.server.before_bulk()
         lines = body.split(b"\n")[:-1]
         pairs = [lines[i : i + 2] for i in range(0, len(lines), 2)]
         self.server.sent.append([json.loads(pair[0])["index"]["_id"] for pair in pairs])

@@ -88,9 +88,12 @@ def test_what_is_wrong_with_a_document_is_in_its_result(engine: Engine, index: s
 
 
 @pytest.fixture
-def full_disk(engine: Engine, index: str) -> Iterator[str]:
-    """An index as the server leaves it when its disk reaches the flood stage."""
-    engine.put_settings(index, {"index": {"blocks": {"read_only_allow_delete": True}}})
+def full_disk(engine: Engine, proxy: Any, index: str) -> Iterator[str]:
+    """An index as the server leaves it when its disk reaches the flood stage.
+
+    The server looks at its disk every half minute and lifts the block when there is room, so it is set anew before each request.
+    """
+    proxy.before_bulk = lambda: engine.put_settings(index, {"index": {"blocks": {"read_only_allow_delete": True}}})
     yield index
     engine.put_settings(index, {"index": {"blocks": {"read_only_allow_delete": None}}})
 
