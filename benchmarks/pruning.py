@@ -37,7 +37,7 @@ def index_bytes(pictures: SparseWeights, terms: int, lexicon: object, *, source:
         engine.delete_index(old)
     engine.create_index(name, body)
     kept = prepare_documents(pictures, terms)
-    documents = ({"_id": f"{i:032x}", "source": {"terms": features(*kept.row(i), lexicon)}} for i in range(len(kept)))
+    documents = ({"_id": f"{i:032x}", "source": {"terms": features(kept.row(i), lexicon)}} for i in range(len(kept)))
     assert all(result.ok for result in engine.bulk(name, documents))
     engine.force_merge(name)
     engine.refresh(name)

@@ -4,12 +4,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lexlip_es.finding import Found
 from lexlip_es.images import Picture
 from lexlip_es.lexicon import Lexicon
+from lexlip_es.weights import Row
 
 Document = dict[str, Any]
 """`{"_id": ..., "source": {...}}`, as `Engine.bulk` takes it."""
@@ -27,17 +25,18 @@ def ancestors(path: str) -> list[str]:
     return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
 
 
-def features(terms: NDArray[np.int32], weights: NDArray[np.float32], lexicon: Lexicon) -> dict[str, float]:
+def features(row: Row, lexicon: Lexicon) -> dict[str, float]:
     """The `terms` field: engine feature name -> truncated weight, heaviest first."""
+    terms, weights = row
     return {lexicon.name(term): float(weight) for term, weight in zip(terms.tolist(), weights, strict=True)}
 
 
-def _term_fields(terms: NDArray[np.int32], weights: NDArray[np.float32], lexicon: Lexicon) -> dict[str, Any]:
-    words = dict.fromkeys(lexicon.word(term) for term in terms.tolist())  # ordered, without repeats
+def _term_fields(row: Row, lexicon: Lexicon) -> dict[str, Any]:
+    words = dict.fromkeys(lexicon.word(term) for term in row[0].tolist())  # ordered, without repeats
     return {
-        "terms": features(terms, weights, lexicon),
+        "terms": features(row, lexicon),
         "top_terms": list(words)[:TOP_TERMS],
-        "n_terms": len(terms),
+        "n_terms": len(row[0]),
     }
 
 
@@ -45,7 +44,7 @@ def picture_document(
     found: Found,
     picture: Picture,
     content_hash: str,
-    row: tuple[NDArray[np.int32], NDArray[np.float32]],
+    row: Row,
     lexicon: Lexicon,
     *,
     collection: str,
@@ -59,7 +58,7 @@ def picture_document(
         "caption": list(captions),
     }
     return {
-        **_term_fields(*row, lexicon),
+        **_term_fields(row, lexicon),
         "collection": collection,
         "path": found.display_path,
         "file_size": found.size,
@@ -72,13 +71,11 @@ def picture_document(
     }
 
 
-def text_document(
-    key: str, text: str, row: tuple[NDArray[np.int32], NDArray[np.float32]], lexicon: Lexicon, *, collection: str
-) -> dict[str, Any]:
+def text_document(key: str, text: str, row: Row, lexicon: Lexicon, *, collection: str) -> dict[str, Any]:
     """A text's document: `path` is its key in the file that it came from, `caption` the text."""
     content_hash = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
     return {
-        **_term_fields(*row, lexicon),
+        **_term_fields(row, lexicon),
         "collection": collection,
         "path": key,
         "content_hash": content_hash,

@@ -6,7 +6,7 @@ asking the engine as well shows that nothing is lost on the way.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -212,12 +212,3 @@ def _candidates(engine: Engine, index: str, places: Mapping[Identity, int], enco
             "index the same files, from the same folder or with the same --collection, before evaluating."
         )
     return len(places.keys() | there)
-
-
-def scale_pruning(pruning: Pruning, picture_terms: int | None, query_terms: int | None) -> Pruning:
-    """The model's pruning with what the caller wants otherwise."""
-    return replace(
-        pruning,
-        picture_terms=picture_terms or pruning.picture_terms,
-        query_terms=query_terms or pruning.query_terms,
-    )

@@ -61,6 +61,10 @@ class Pruning:
     picture_terms: int
     query_terms: int
 
+    def unless(self, picture_terms: int | None, query_terms: int | None) -> "Pruning":
+        """The same, unless the caller wants another number."""
+        return Pruning(picture_terms or self.picture_terms, query_terms or self.query_terms)
+
 
 @dataclass(frozen=True)
 class ModelFolder:

@@ -5,11 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lexlip_es.lexicon import Lexicon
-
-Row = tuple[NDArray[np.int32], NDArray[np.float32]]
+from lexlip_es.weights import Row
 
 
 def terms_query(row: Row, lexicon: Lexicon, *, field: str = "terms") -> dict[str, Any]:

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lexlip_es.encoders import Encoder
 from lexlip_es.engines.errors import UnknownIndexError
 from lexlip_es.engines.protocol import Engine
@@ -17,8 +14,8 @@ from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.images import open_picture
 from lexlip_es.mappings import IndexMeta
 from lexlip_es.names import index_name
-from lexlip_es.queries import Hit, Row, read_hit, search_body
-from lexlip_es.weights import prepare_documents, prepare_queries
+from lexlip_es.queries import Hit, read_hit, search_body
+from lexlip_es.weights import Row, prepare_documents, prepare_queries
 
 
 def query_row(encoder: Encoder, text: str, k: int | None = None) -> Row:
@@ -59,7 +56,6 @@ class DescribedTerm:
 
 def describe(encoder: Encoder, subject: str, k: int | None = None) -> list[DescribedTerm]:
     """The terms of a picture file as they would be stored, or of any other text as they would be asked."""
-    row: tuple[NDArray[np.int32], NDArray[np.float32]]
     if os.path.isfile(subject):  # Path's own test raises for a text that is too long for a file name
         pixels = open_picture(Path(subject), encoder.model.picture_spec).pixels
         row = prepare_documents(encoder.encode_pictures([pixels]), k or encoder.model.pruning.picture_terms).row(0)

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float32]
+Row = tuple[NDArray[np.int32], NDArray[np.float32]]
+"""The terms and weights of one sparse vector, heaviest first."""
 _DROPPED_BITS = np.uint32(15)
 _SMALLEST_NORMAL = np.float32(1.17549435e-38)  # engines refuse a feature below it, and the whole document with it
 
@@ -92,7 +94,7 @@ class SparseWeights:
     def __len__(self) -> int:
         return len(self.indptr) - 1
 
-    def row(self, i: int) -> tuple[NDArray[np.int32], Floats]:
+    def row(self, i: int) -> Row:
         """The terms and weights of row i, heaviest first."""
         start, end = self.indptr[i], self.indptr[i + 1]
         return self.terms[start:end], self.weights[start:end]

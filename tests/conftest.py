@@ -15,16 +15,22 @@ PHOTOGRAPHS = "flickr8k_224_q75"
 
 
 @pytest.fixture(scope="session")
-def flickr8k(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the Flickr8k pack (`images/`, `captions.txt`, split lists), unpacked where it comes as a zip."""
+def data() -> Path:
+    """The folder that holds the data packs."""
     named = os.environ.get("LEXLIP_TEST_DATA")
     if not named:
         pytest.skip("LEXLIP_TEST_DATA names no folder with the captioned photographs")
-    for folder in (Path(named) / PHOTOGRAPHS, Path(named)):
+    return Path(named)
+
+
+@pytest.fixture(scope="session")
+def flickr8k(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the Flickr8k pack (`images/`, `captions.txt`, split lists), unpacked where it comes as a zip."""
+    for folder in (data / PHOTOGRAPHS, data):
         if (folder / "captions.txt").is_file():
             return folder
     unpacked = tmp_path_factory.mktemp(PHOTOGRAPHS)
-    with zipfile.ZipFile(Path(named) / f"{PHOTOGRAPHS}.zip") as pack:
+    with zipfile.ZipFile(data / f"{PHOTOGRAPHS}.zip") as pack:
         pack.extractall(unpacked)
     return unpacked
 

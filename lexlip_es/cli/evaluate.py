@@ -49,7 +49,7 @@ def evaluate(
         )
     with common.progress("pictures") as tick:
         encoded = evaluating.encode(encoder, data, tick)
-    pruning = evaluating.scale_pruning(opened.pruning, terms or (indexed.terms if indexed else None), query_terms)
+    pruning = opened.pruning.unless(terms or (indexed.terms if indexed else None), query_terms)
     memory = evaluating.measure(encoded, data, pruning)
     result: dict[str, Any] = {
         "model": opened.identity,

@@ -24,11 +24,10 @@ def pack(
     With --images, --captions and --dev the files are made as small as recall on these pictures allows; without, weights are
     kept in 16 bits.
     """
-    from lexlip_es.evaluating import scale_pruning
     from lexlip_es.extras import require_extra
     from lexlip_es.model_folder import ModelFolder
 
-    pruning = scale_pruning(ModelFolder.open(checkpoint).pruning, terms, query_terms)
+    pruning = ModelFolder.open(checkpoint).pruning.unless(terms, query_terms)
     require_extra("train", "torch", "timm", "transformers", "onnx")
     from lexlip_training.pack import pack as run
     from lexlip_training.recipe import DataRecipe

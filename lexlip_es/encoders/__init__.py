@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from lexlip_es.errors import LexlipError
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.pixels import Pixels
 from lexlip_es.weights import SparseWeights
+
+if TYPE_CHECKING:
+    from lexlip_es.encoders.checkpoint import CheckpointEncoder
 
 TextSide = Literal["auto", "table", "tower"]
 Runtime = Literal["auto", "onnx", "torch"]
@@ -39,12 +42,16 @@ class Encoder:
         self.model, self._text, self._runtime = model, text, runtime
 
     @cached_property
+    def _checkpoint(self) -> "CheckpointEncoder":
+        from lexlip_es.encoders.checkpoint import CheckpointEncoder
+
+        return CheckpointEncoder(self.model)
+
+    @cached_property
     def _pictures(self) -> PictureEncoder:
         path = self.model.file("pictures")
         if self._runtime == "torch" or (self._runtime == "auto" and path is None and self.model.has_checkpoint):
-            from lexlip_es.encoders.checkpoint import CheckpointEncoder
-
-            return CheckpointEncoder(self.model)
+            return self._checkpoint
         if path is None:
             raise LexlipError(f"model {self.model.name} has no picture encoder in {self.model.path}: run lexlip-es pack.")
         from lexlip_es.encoders.onnx import OnnxPictureEncoder
@@ -61,10 +68,7 @@ class Encoder:
 
             return TableEncoder(table, self.model)
         if self._runtime == "torch" or (self._runtime == "auto" and tower is None and self.model.has_checkpoint):
-            from lexlip_es.encoders.checkpoint import CheckpointEncoder
-
-            pictures = self.__dict__.get("_pictures")
-            return pictures if isinstance(pictures, CheckpointEncoder) else CheckpointEncoder(self.model)
+            return self._checkpoint
         if tower is None:
             raise LexlipError(f"model {self.model.name} has no text tower in {self.model.path}: use its query table.")
         from lexlip_es.encoders.onnx import OnnxTextEncoder

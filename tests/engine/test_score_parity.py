@@ -40,7 +40,7 @@ def test_every_score_of_the_engine_equals_the_reference_bit_for_bit(engine: Engi
     queries = prepare_queries(random_weights(rng, QUERIES, lexicon), 32)
     engine.create_index(INDEX, index_body({}, shards=2))
     try:
-        sent = ({"_id": str(i), "source": {"terms": features(*documents.row(i), lexicon)}} for i in range(DOCUMENTS))
+        sent = ({"_id": str(i), "source": {"terms": features(documents.row(i), lexicon)}} for i in range(DOCUMENTS))
         assert all(result.ok for result in engine.bulk(INDEX, sent))
         engine.refresh(INDEX)
         expected = reference_scores(queries, documents)

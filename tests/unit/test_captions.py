@@ -249,14 +249,6 @@ def test_names_are_read_a_line_each(tmp_path: Path) -> None:
 # -- the data sets that the project is measured on
 
 
-@pytest.fixture
-def data() -> Path:
-    folder = os.environ.get("LEXLIP_TEST_DATA")
-    if not folder:
-        pytest.skip("LEXLIP_TEST_DATA names no folder of captioned photographs")
-    return Path(folder)
-
-
 @pytest.mark.parametrize(
     ("file", "pictures", "captions"),
     [
