@@ -17,14 +17,19 @@ from lexlip_es.errors import UsageError
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """Where captioned pictures come from. `train`, `dev` and `test` are split lists, looked up beside the captions file."""
+    """Where captioned pictures come from: a folder and a captions file, or webdataset shards.
+
+    `train`, `dev` and `test` are split lists, looked up beside the captions file; with shards they are globs of tar files.
+    """
 
     images: str = ""
-    captions: str = ""
+    captions: str = ""  # CSV, TSV, JSONL, JSON or Parquet
+    shards: str = ""  # a folder of tar files in the img2dataset layout, instead of images and captions
     train: str = ""
     dev: str = ""
     test: str = ""
     workers: int = 0  # processes that decode pictures; 0 decodes in the training process
+    max_bad: float = 0.05  # share of missing, uncaptioned or unreadable pictures above which a run stops
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,37 @@ class LossRecipe:
     flops_ramp: float = 0.5  # share of the phase over which FLOPS grows quadratically to its full weight
     labels_picture: float = 0.0
     labels_text: float = 0.0
+    mlm: float = 0.0  # self-supervised masked language modelling of the caption (stage 1)
+    picture_mlm: float = 0.0  # the caption masked harder, read back through the picture's bottleneck (stage 1)
+    text_mlm: float = 0.0  # the same through the caption's own bottleneck (stage 1)
+    distil: float = 0.0  # the teacher's similarities within the batch
+
+
+@dataclass(frozen=True)
+class MaskingRecipe:
+    """Shares of a caption's pieces that stage 1 hides, whole words at a time."""
+
+    caption: float = 0.3  # for the text tower
+    bottleneck: float = 0.5  # for the bottleneck decoder
+    decoder_layers: int = 2
+
+
+@dataclass(frozen=True)
+class MomentumRecipe:
+    """Stage 2: momentum encoders and queues of their keys; `keys = 0` leaves them out."""
+
+    keys: int = 0  # entries a side; at most half the distinct training pictures
+    momentum: float = 0.99
+    batch_negatives: bool = True  # the batch's other momentum keys are negatives too (the paper: the queue alone)
+    stored_terms: int = 0  # keep only so many of a key's heaviest terms; 0 keeps all
+
+
+@dataclass(frozen=True)
+class TeacherRecipe:
+    """Checkpoints whose similarities a phase with `loss.distil` learns; several are averaged."""
+
+    checkpoints: tuple[str, ...] = ()
+    temperature: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -105,10 +141,12 @@ class PhaseRecipe:
     text: Literal["bag", "tower"] = "tower"
     rates: Mapping[str, float] = field(default_factory=dict)  # part -> peak learning rate, longest matching prefix wins
     loss: LossRecipe = field(default_factory=LossRecipe)
+    masking: MaskingRecipe = field(default_factory=MaskingRecipe)
+    momentum: MomentumRecipe = field(default_factory=MomentumRecipe)
     locked_pictures: bool = False  # picture side fixed; all training pictures are candidates, not just the batch
     captions: int = 1  # captions drawn per picture and step
-    batch: int = 128
-    accumulate: int = 1
+    batch: int = 128  # pictures of one part, over all processes together: what contrast sees
+    accumulate: int = 1  # parts a step
     warm_up: float = 0.1
     weight_decay: float = 0.01
     clip: float = 1.0
@@ -128,10 +166,17 @@ class Recipe:
 
     name: str
     phase: tuple[PhaseRecipe, ...]
+    kind: Literal["lexlip", "dense"] = "lexlip"  # "dense": the same towers with one cosine embedding, for comparison
+    dense_dim: int = 256
+    start: str = ""  # a checkpoint folder whose weights the run starts from (stage 2 after stage 1)
     seed: int = 0
     output: str = "runs"
+    save_every: int = 500  # steps between states to resume from, besides the end of each epoch
+    keep_states: int = 2
     cache: str = ""  # folder for the frozen prefixes' outputs; empty: decode live
     precision: Literal["no", "bf16", "fp16"] = "no"
+    gradient_checkpointing: bool = False  # towers are computed again in the backward pass: slower, less memory
+    compile: bool = False  # torch.compile on the towers
     about: str = ""  # for the model card: what the training data is
     limits: str = ""  # for the model card: what not to expect of the model
     licence: str = "unknown"  # the terms under which the weights may be used
@@ -141,6 +186,7 @@ class Recipe:
     text: TextRecipe = field(default_factory=TextRecipe)
     lexicon: LexiconRecipe = field(default_factory=LexiconRecipe)
     table: TableRecipe = field(default_factory=TableRecipe)
+    teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

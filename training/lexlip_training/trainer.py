@@ -19,8 +19,8 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lexlip_training.batches import Batch, Collator, TrainingPictures
 from lexlip_training.checkpoint import load_weights, state_copy, write_json, write_tensors
-from lexlip_training.data import Batch, Collator, TrainingPictures
 from lexlip_training.lexlip import LexLip
 from lexlip_training.losses import gather_alone, gather_processes, ramp, step_losses, unit
 from lexlip_training.optim import make_optimizer, parameter_groups, schedule, set_rates

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from lexlip_es.evaluation import Recall, ranks
 from lexlip_es.images import PictureError
-from lexlip_training.data import PictureSource, Pieces, Split, pad_hidden
+from lexlip_training.batches import pad_hidden
+from lexlip_training.data import PictureSource, Pieces, Split
 from lexlip_training.lexlip import LexLip
 from lexlip_training.losses import unit
 
