@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lexlip_es.images import PictureError, PictureSpec, open_picture
-from lexlip_training.data import Pieces, Split, random_view
+from lexlip_training.data import Pieces, Split
 from lexlip_training.recipe import AugmentRecipe
+from lexlip_training.views import random_view
 
 Report = Callable[[str], None]
 _BATCH = 16
@@ -65,12 +66,10 @@ def _write_view(
         batch = []
         for row in range(start, min(start + _BATCH, len(split))):
             try:
-                pixels = open_picture(split.folder / split.files[row], spec).pixels
+                pixels = open_picture(split.picture(row), spec).pixels
             except PictureError:
                 unreadable.append(split.files[row])
-                pixels = np.zeros(
-                    (spec.size, spec.size, 3), np.uint8
-                )  # keeps the rows in step; the trainer leaves the picture out
+                pixels = np.zeros((spec.size, spec.size, 3), np.uint8)  # keeps the rows in step; the trainer leaves it out
             if view:
                 pixels = random_view(pixels, augment, spec.size, np.random.default_rng((seed, view, row)))
             batch.append(pixels)
@@ -132,6 +131,10 @@ class CachedPictures:
         """See `PictureSource`."""
         view = 0 if rng is None or len(self.views) == 1 else int(rng.integers(1, len(self.views)))
         return torch.from_numpy(np.array(self.views[view].features[self.rows[row]]))
+
+    def blank(self) -> Tensor:
+        """See `PictureSource`."""
+        return torch.zeros(self.views[0].features.shape[1:], dtype=torch.float16)
 
     def plain(self) -> NDArray[np.float16]:
         """The plain view of all rows, for locked phases and evaluation."""

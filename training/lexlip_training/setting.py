@@ -12,9 +12,10 @@ from lexlip_es.errors import LexlipError
 from lexlip_es.images import PictureSpec
 from lexlip_training.build import Built, build
 from lexlip_training.cache import CachedPictures, cache_captions, cache_view
-from lexlip_training.data import Labels, LivePictures, PictureSource, Split, load_split, make_labels, tokenise
+from lexlip_training.data import Labels, PictureSource, Split, load_split, make_labels, tokenise
 from lexlip_training.recipe import Recipe
 from lexlip_training.validating import Gallery
+from lexlip_training.views import LivePictures
 
 Report = Callable[[str], None]
 
