@@ -6,25 +6,29 @@ asking the engine as well shows that nothing is lost on the way.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lexlip_es.bootstrap import Interval
 from lexlip_es.captions import Text, read_captions, read_names, read_texts
+from lexlip_es.drift import Drift
 from lexlip_es.encoders import Encoder
 from lexlip_es.engines.protocol import Engine
 from lexlip_es.errors import LexlipError
-from lexlip_es.evaluation import Ranks, Recall, rank_of_best, ranks
+from lexlip_es.evaluation import Hits, Ranks, Recall, rank_of_best, ranks, recall_intervals
 from lexlip_es.finding import path_text
 from lexlip_es.images import open_picture
 from lexlip_es.indexing import TEXT_BATCH, batched
+from lexlip_es.lexicon import Lexicon
 from lexlip_es.model_folder import ModelFolder, Pruning
 from lexlip_es.names import index_name
 from lexlip_es.queries import ranking_body
 from lexlip_es.searching import read_index_meta
+from lexlip_es.sparsity import Sparsity
 from lexlip_es.weights import SparseWeights, prepare_documents, prepare_queries, reference_scores
 
 _SEARCHES_AT_ONCE = 50
@@ -34,11 +38,15 @@ _RESULT_WINDOW = 10_000  # index.max_result_window, the most hits that an engine
 
 @dataclass(frozen=True)
 class CaptionedPictures:
-    """Pictures by relative name, and their captions; `gold[j]` is the picture that caption j describes."""
+    """Pictures by relative name, and their captions; `gold[j]` is the picture that caption j describes.
+
+    `missing` is how many captioned pictures are no files under the folder, and are left out of the measure.
+    """
 
     root: Path
     names: list[str]
     texts: list[Text]
+    missing: int = 0
 
     @property
     def gold(self) -> list[int]:
@@ -58,12 +66,14 @@ class CaptionedPictures:
 def read_captioned_pictures(root: Path, captions: Path, files: Path | None = None) -> CaptionedPictures:
     """The captioned pictures under the folder (of those that `files` lists); raises `LexlipError` if there are none."""
     captioned = read_captions(captions)
-    wanted = read_names(files) if files else list(captioned)
-    names = [name for name in wanted if captioned.get(name) and os.path.isfile(root / name)]
+    wanted = list(dict.fromkeys(read_names(files))) if files else list(captioned)
+    captioned_names = [name for name in wanted if captioned.get(name)]
+    names = [name for name in captioned_names if os.path.isfile(root / name)]
     if not names:
         raise LexlipError(f"no picture under {root} has a caption in {captions}: the names there are relative to the folder.")
     chosen = set(names)
-    return CaptionedPictures(root, names, [text for text in read_texts(captions) if text.picture in chosen])
+    texts = [text for text in read_texts(captions) if text.picture in chosen]
+    return CaptionedPictures(root, names, texts, len(captioned_names) - len(names))
 
 
 @dataclass(frozen=True)
@@ -73,17 +83,35 @@ class EncodedPictures:
     pictures: SparseWeights
     texts: SparseWeights
 
+    def sparsity(self, pruning: Pruning | None = None) -> Sparsity:
+        """Mean terms and FLOPS of texts asking for pictures: as encoded, or of stored pictures and pruned queries."""
+        if pruning is None:
+            return Sparsity.of(self.pictures, self.texts)
+        return Sparsity.of(
+            prepare_documents(self.pictures, pruning.picture_terms), prepare_queries(self.texts, pruning.query_terms)
+        )
+
+    def drift(self, lexicon: Lexicon, pruning: Pruning) -> Drift:
+        """Terms of the stored pictures that say little about any of them."""
+        return Drift.of(prepare_documents(self.pictures, pruning.picture_terms), lexicon)
+
 
 def encode(encoder: Encoder, data: CaptionedPictures, progress: Callable[[], None] = lambda: None) -> EncodedPictures:
-    """Encode all pictures and texts; raises `PictureError` for an unreadable picture, since a measure must not leave one out."""
-    batches = []
-    for names in batched(data.names, encoder.batch_size):
-        pixels = [open_picture(data.root / name, encoder.model.picture_spec).pixels for name in names]
-        batches.append(encoder.encode_pictures(pixels))
-        for _ in names:
-            progress()
+    """Encode all pictures and texts; raises `PictureError` as `encode_pictures` does."""
+    pictures = encode_pictures(encoder, data.root, data.names, progress)
     texts = [encoder.encode_texts([text.text for text in batch]) for batch in batched(data.texts, TEXT_BATCH)]
-    return EncodedPictures(SparseWeights.concat(batches), SparseWeights.concat(texts))
+    return EncodedPictures(pictures, SparseWeights.concat(texts))
+
+
+def encode_pictures(encoder: Encoder, root: Path, names: list[str], progress: Callable[[], None]) -> SparseWeights:
+    """Encode pictures in order; raises `PictureError` for an unreadable one, since a measure must not leave it out."""
+    batches = []
+    for batch in batched(names, encoder.batch_size):
+        pixels = [open_picture(root / name, encoder.model.picture_spec).pixels for name in batch]
+        batches.append(encoder.encode_pictures(pixels))
+        for _ in batch:
+            progress()
+    return SparseWeights.concat(batches)
 
 
 @dataclass(frozen=True)
@@ -91,7 +119,7 @@ class Measured:
     """Ranks in both directions and their summary; `picture_to_text` counts a hit of any of a picture's texts."""
 
     text_to_picture: Recall
-    picture_to_text: Recall
+    picture_to_text: Hits
     text_ranks: Ranks
     picture_ranks: Ranks
 
@@ -102,20 +130,32 @@ class Measured:
 
     def to_json(self) -> dict[str, Any]:
         """The summaries as JSON."""
-        return {"text_to_picture": asdict(self.text_to_picture), "picture_to_text": asdict(self.picture_to_text)}
+        return {"text_to_picture": self.text_to_picture.to_json(), "picture_to_text": self.picture_to_text.to_json()}
+
+    def intervals(self, data: CaptionedPictures, times: int, seed: int) -> dict[str, dict[str, Interval]]:
+        """The 95 % intervals over pictures, both directions of the same resamples, by the names of `to_json`."""
+        pictures = len(data.names)
+        to_picture = recall_intervals(self.text_ranks, np.array(data.gold, np.int64), pictures, times, seed)
+        to_text = recall_intervals(self.picture_ranks, np.arange(pictures), pictures, times, seed)
+        return {"text_to_picture": to_picture, "picture_to_text": Hits.named(to_text)}
 
 
 def _measured(text_ranks: Ranks, picture_ranks: Ranks, n_pictures: int, n_texts: int) -> Measured:
-    return Measured(Recall.of(text_ranks, n_pictures), Recall.of(picture_ranks, n_texts), text_ranks, picture_ranks)
+    return Measured(Recall.of(text_ranks, n_pictures), Hits.of(picture_ranks, n_texts), text_ranks, picture_ranks)
 
 
 def measure(encoded: EncodedPictures, data: CaptionedPictures, pruning: Pruning) -> Measured:
     """Rank in memory, with the scores that an engine computes."""
     documents = prepare_documents(encoded.pictures, pruning.picture_terms)
-    text_ranks = ranks(reference_scores(prepare_queries(encoded.texts, pruning.query_terms), documents), [[i] for i in data.gold])
+    text_ranks = measure_text_to_picture(prepare_queries(encoded.texts, pruning.query_terms), documents, data)
     texts = prepare_documents(encoded.texts, pruning.picture_terms)
     queries = prepare_queries(encoded.pictures, pruning.picture_terms)
     return _measured(text_ranks, ranks(reference_scores(queries, texts), data.captions_of), len(data.names), len(data.texts))
+
+
+def measure_text_to_picture(queries: SparseWeights, documents: SparseWeights, data: CaptionedPictures) -> Ranks:
+    """The rank of each text's picture, of prepared texts and pictures."""
+    return ranks(reference_scores(queries, documents), [[i] for i in data.gold])
 
 
 @dataclass(frozen=True)

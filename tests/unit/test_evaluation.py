@@ -1,6 +1,6 @@
 import numpy as np
 
-from lexlip_es.evaluation import Recall, rank_of_best, ranks
+from lexlip_es.evaluation import Hits, Recall, rank_of_best, ranks
 
 
 def test_the_best_is_first() -> None:
@@ -29,3 +29,18 @@ def test_recall_and_median_by_hand() -> None:
 
 def test_no_queries_are_no_recall_instead_of_a_nan() -> None:
     assert Recall.of(np.array([]), 0) == Recall(0.0, 0.0, 0.0, 0.0, 0, 0)
+
+
+def test_where_several_answers_are_right_it_is_called_hit_at_k() -> None:
+    hits = Hits.of(np.array([1, 5.5]), 20)
+    assert hits.to_json() == {
+        "measure": "Success@k",
+        "hit_at_1": 50.0,
+        "hit_at_5": 50.0,
+        "hit_at_10": 100.0,
+        "median_rank": 3.25,
+        "queries": 2,
+        "candidates": 20,
+    }
+    assert str(hits).startswith("hit@1 50.0")
+    assert Recall.of(np.array([1, 5.5]), 20).to_json()["at_1"] == 50.0
