@@ -66,7 +66,7 @@ def test_multi_label_is_cross_entropy_over_logit_plus_prior():
 
 def outputs(batch=3, captions=2, terms=9):
     picture, text = torch.randn(batch, terms), torch.randn(batch * captions, terms)
-    return Outputs(picture, text, torch.log1p(text.relu()))
+    return Outputs(torch.log1p(picture.relu()), torch.log1p(text.relu()), picture, text)
 
 
 def test_a_step_is_the_weighted_sum_of_its_parts():
@@ -75,9 +75,9 @@ def test_a_step_is_the_weighted_sum_of_its_parts():
     recipe = LossRecipe(flops_picture=0.1, flops_text=0.2, labels_picture=0.3, labels_text=0.4)
     parts = step_losses(found, recipe, 0.5, rows=torch.arange(3), labels=labels)
     pictures = torch.log1p(found.picture_logits.relu())
-    assert float(parts["contrast"]) == pytest.approx(float(contrast(unit(found.text_weights), unit(pictures), 0.05)))
+    assert float(parts["contrast"]) == pytest.approx(float(contrast(unit(found.texts), unit(pictures), 0.05)))
     assert float(parts["flops_picture"]) == pytest.approx(0.1 * 0.5 * float(flops(pictures)))
-    assert float(parts["flops_text"]) == pytest.approx(0.2 * 0.5 * float(flops(found.text_weights)))
+    assert float(parts["flops_text"]) == pytest.approx(0.2 * 0.5 * float(flops(found.texts)))
     assert float(parts["labels_picture"]) == pytest.approx(0.3 * float(multi_label(found.picture_logits, *labels)))
     repeated = labels[2].repeat_interleave(2, dim=0)
     assert float(parts["labels_text"]) == pytest.approx(0.4 * float(multi_label(found.text_logits, *labels[:2], repeated)))
@@ -92,8 +92,8 @@ def test_locked_pictures_stand_in_for_the_batch():
     found = outputs()
     locked = unit(torch.rand(6, 9))
     rows = torch.tensor([4, 0, 5])
-    parts = step_losses(Outputs(None, found.text_logits, found.text_weights), LossRecipe(), 1.0, rows=rows, locked=locked)
-    texts = unit(found.text_weights)
+    parts = step_losses(Outputs(None, found.texts, None, found.text_logits), LossRecipe(), 1.0, rows=rows, locked=locked)
+    texts = unit(found.texts)
     expected = (contrast(texts, locked[rows], 0.05) + contrast_all(texts, locked, rows, 0.05)) / 2
     assert float(parts["contrast"]) == pytest.approx(float(expected))
 
@@ -104,10 +104,10 @@ def test_the_global_batch_is_what_gather_brings():
     alone = step_losses(whole, recipe, 1.0, rows=torch.arange(4))
 
     def gather(rows):  # another process brings the second half
-        rest = {2: whole.picture_logits[2:].relu().log1p(), 4: whole.text_weights[4:]}[len(rows)]
+        rest = {2: whole.pictures[2:], 4: whole.texts[4:]}[len(rows)]
         return torch.cat([rows, rest])
 
-    half = Outputs(whole.picture_logits[:2], whole.text_logits[:4], whole.text_weights[:4])
+    half = Outputs(whole.pictures[:2], whole.texts[:4], whole.picture_logits[:2], whole.text_logits[:4])
     split = step_losses(half, recipe, 1.0, rows=torch.arange(2), gather=gather)
     for name, part in alone.items():
         torch.testing.assert_close(split[name], part)

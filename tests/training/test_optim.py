@@ -6,6 +6,8 @@ import torch
 from lexlip_es.errors import UsageError
 from lexlip_training.lexlip import Architecture, LexLip
 from lexlip_training.optim import make_optimizer, parameter_groups, rate_of, schedule, set_rates
+from lexlip_training.recipe import LossRecipe, PhaseRecipe
+from lexlip_training.student import Student
 
 BERT = {
     "model_type": "bert",
@@ -30,7 +32,7 @@ def test_the_longest_part_gives_the_rate():
 
 
 def test_biases_layer_norms_and_scalars_do_not_decay(model):
-    groups = parameter_groups(model, {"picture": 1e-3, "text": 1e-4, "copy": 1e-2}, 0.01)
+    groups = parameter_groups(Student(model, PhaseRecipe("p", 1)), {"picture": 1e-3, "text": 1e-4, "copy": 1e-2}, 0.01)
     named = {id(parameter): name for name, parameter in model.named_parameters()}
     decaying = {named[id(p)] for group in groups if group["weight_decay"] for p in group["params"]}
     steady = {named[id(p)] for group in groups if not group["weight_decay"] for p in group["params"]}
@@ -40,7 +42,7 @@ def test_biases_layer_norms_and_scalars_do_not_decay(model):
 
 
 def test_parts_without_a_rate_and_parts_below_the_cut_stand_still(model):
-    groups = parameter_groups(model, {"picture": 1e-3, "text": 1e-4}, 0.01)
+    groups = parameter_groups(Student(model, PhaseRecipe("p", 1)), {"picture": 1e-3, "text": 1e-4}, 0.01)
     training = {id(p) for group in groups for p in group["params"]}
     for name, parameter in model.named_parameters():
         below = name.startswith(
@@ -59,7 +61,16 @@ def test_parts_without_a_rate_and_parts_below_the_cut_stand_still(model):
 
 def test_a_part_that_is_not_there_is_named(model):
     with pytest.raises(UsageError, match="no part 'pictures'"):
-        parameter_groups(model, {"pictures": 1e-3}, 0.01)
+        parameter_groups(Student(model, PhaseRecipe("p", 1)), {"pictures": 1e-3}, 0.01)
+
+
+def test_a_bottleneck_decoder_that_would_not_learn_is_refused(model):
+    student = Student(model, PhaseRecipe("p", 1, loss=LossRecipe(picture_mlm=1.0)))
+    with pytest.raises(UsageError, match="a rate for 'bottleneck'"):
+        parameter_groups(student, {"picture": 1e-3}, 0.01)
+    groups = parameter_groups(student, {"picture": 1e-3, "bottleneck": 1e-3}, 0.01)
+    training = {id(p) for group in groups for p in group["params"]}
+    assert all(id(parameter) in training for parameter in student.decoder.parameters())
 
 
 def test_warm_up_is_linear_and_so_is_the_decay():
@@ -70,7 +81,7 @@ def test_warm_up_is_linear_and_so_is_the_decay():
 
 
 def test_rates_scale_from_their_peak(model):
-    optimizer = make_optimizer(parameter_groups(model, {"picture": 1e-3, "copy": 1e-2}, 0.01))
+    optimizer = make_optimizer(parameter_groups(Student(model, PhaseRecipe("p", 1)), {"picture": 1e-3, "copy": 1e-2}, 0.01))
     set_rates(optimizer, 0.5)
     set_rates(optimizer, 0.25)
     assert sorted({group["lr"] for group in optimizer.param_groups}) == [2.5e-4, 2.5e-3]

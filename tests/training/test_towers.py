@@ -100,7 +100,7 @@ def test_the_models_text_side_does_not_depend_on_grouping_or_padding(model: LexL
         [model.text_weights(ids[i : i + 1, : int(n)], mask[i : i + 1, : int(n)]) for i, n in enumerate(mask.sum(1))]
     )
     for groups in (1, 4):
-        torch.testing.assert_close(model(ids, mask, groups=groups).text_weights, alone, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(model(ids, mask, groups=groups).texts, alone, atol=1e-5, rtol=1e-4)
 
 
 def test_the_copy_says_the_input_pieces_themselves(model: LexLip):  # noqa: F811

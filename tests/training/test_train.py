@@ -40,7 +40,7 @@ def test_it_learns_the_squares(run):
 
 def test_the_checkpoint_is_the_last_phases_best_on_dev(run):
     recipe, checkpoint, _, metrics = run
-    best = max(sum(entry["dev"]["text_to_picture"][f"at_{k}"] for k in (1, 5, 10)) for entry in epochs(metrics, "joint"))
+    best = max(sum(entry["dev"]["text_to_picture"][f"at_{k}"] for k in (1, 5, 10)) for entry in epochs(metrics, "stage2"))
     model = load_checkpoint(checkpoint)
     setting = prepare(recipe, lambda _: None)
     found = validate(model, setting.dev, "tower")
@@ -87,7 +87,7 @@ def test_a_changed_checkpoint_is_refused(run, tmp_path):
 
 
 def test_a_stopped_run_goes_on_and_ends_the_same(data_settings, tmp_path):
-    settings = [*data_settings, "phase.locked.epochs=0", "phase.joint.epochs=0", "phase.bag.epochs=2"]
+    settings = [*data_settings, "phase.locked.epochs=0", "phase.stage1.epochs=0", "phase.stage2.epochs=0", "phase.bag.epochs=2"]
     whole = load_recipe(TINY, [*settings, f"output={tmp_path / 'whole'}"])
     train(whole)
 
@@ -145,7 +145,7 @@ def test_a_run_on_cached_prefixes_learns_and_is_scored_on_test(data_settings, sq
         "picture.frozen_blocks=2",
         "text.frozen_layers=1",
         "phase.bag.epochs=1",
-        "phase.joint.epochs=1",
+        "phase.stage1.epochs=1",
     ]
     lines: list[str] = []
     checkpoint = train(load_recipe(TINY, settings), report=lines.append)

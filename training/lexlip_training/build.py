@@ -1,7 +1,9 @@
 """From a recipe to a model with its start weights."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -9,28 +11,34 @@ from torch import nn
 
 from lexlip_es.errors import LexlipError
 from lexlip_es.lexicon import Lexicon
-from lexlip_training.data import Pieces, Split, tokenise
+from lexlip_training.checkpoint import load_any
+from lexlip_training.data import Split, tokenise
+from lexlip_training.dense import DenseArchitecture, DenseTwin
 from lexlip_training.lexlip import Architecture, LexLip
 from lexlip_training.masked_lm import PretrainedText, load_text, portable_config, random_text
 from lexlip_training.pieces import active_pieces, bag_start, centred, document_frequency, speakable
 from lexlip_training.recipe import Recipe
 from lexlip_training.starter_weights import minilm_folder, packaged_backbone
 
+POSITIONED = frozenset(("beit", "vision_transformer", "deit", "eva", "swin_transformer", "swin_transformer_v2", "cait", "volo"))
+"""timm's families whose weights depend on the picture size."""
+
 
 @dataclass(frozen=True)
 class Built:
-    """A model ready to train, its vocabulary, and the training captions as pieces."""
+    """A model ready to train, and its vocabulary."""
 
-    model: LexLip
+    model: Any  # a `LexLip`, or the `DenseTwin` of a dense recipe
     lexicon: Lexicon
     tokenizer_file: Path
-    pieces: Pieces
 
 
 def build(recipe: Recipe, train: Split) -> Built:
     """Make the model that a recipe describes; the training captions decide its active pieces. Raises `LexlipError`."""
     text = _text(recipe)
     lexicon = Lexicon.from_tokenizer(text.tokenizer_file)
+    if recipe.kind == "dense":
+        return Built(_start(_dense(recipe, text), recipe), lexicon, text.tokenizer_file)
     pieces = tokenise(train.texts, text.tokenizer_file, recipe.text.max_tokens)
     embeddings = text.encoder.get_input_embeddings().weight.detach().clone()  # type: ignore[operator]  # (V, D)
     counts = document_frequency(pieces, len(lexicon))
@@ -51,6 +59,7 @@ def build(recipe: Recipe, train: Split) -> Built:
         active=len(active),
         vocabulary=len(lexicon),
         dropout=recipe.picture.dropout,
+        size=_position_size(recipe),
     )
     model = LexLip(architecture, recipe.picture.mean, recipe.picture.std)
     model.set_active(torch.from_numpy(active))
@@ -59,7 +68,55 @@ def build(recipe: Recipe, train: Split) -> Built:
     with torch.no_grad():
         _start_heads(model, recipe, text, directions if recipe.lexicon.centred else embeddings)
         model.bag.theta.copy_(torch.log(torch.expm1(bag_start(counts, len(pieces))[model.active].clamp(min=0.05))))
-    return Built(model, lexicon, text.tokenizer_file, pieces)
+    return Built(_start(model, recipe), lexicon, text.tokenizer_file)
+
+
+def _dense(recipe: Recipe, text: PretrainedText) -> DenseTwin:
+    picture = recipe.picture
+    architecture = DenseArchitecture(
+        backbone=picture.backbone,
+        frozen_blocks=picture.frozen_blocks,
+        positions=picture.positions,
+        text_config=portable_config(text.encoder),
+        frozen_layers=recipe.text.frozen_layers,
+        dim=recipe.dense_dim,
+        dropout=picture.dropout,
+        size=_position_size(recipe),
+    )
+    model = DenseTwin(architecture, picture.mean, picture.std)
+    model.text.encoder.load_state_dict(text.encoder.state_dict())
+    _load_backbone(recipe, model.picture.backbone.network)
+    return model
+
+
+def _position_size(recipe: Recipe) -> int | None:
+    """The picture size for backbones that have tables of positions (transformers); None for convolutions."""
+    from timm import is_model, model_entrypoint
+
+    name = recipe.picture.backbone.split(".")[0]
+    family = model_entrypoint(name).__module__.rsplit(".", 1)[-1] if is_model(name) else ""
+    return recipe.picture.size if family in POSITIONED else None
+
+
+def _start(model: Any, recipe: Recipe) -> Any:
+    """The weights of the recipe's `start` checkpoint, its position tables brought to this recipe's picture size by timm."""
+    if not recipe.start:
+        return model
+    source = load_any(Path(recipe.start))
+    state = source.state_dict()
+    prefix = "picture.backbone.network."
+    network = model.picture.backbone.network
+    adapt = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
+    if recipe.picture.size != (source.architecture.size or recipe.picture.size) and adapt is not None:
+        below = {name.removeprefix(prefix): state.pop(name) for name in list(state) if name.startswith(prefix)}
+        state |= {prefix + name: tensor for name, tensor in adapt(below, network).items()}
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise LexlipError(f"{recipe.start} is another model than this recipe's: {str(error).splitlines()[-1].strip()}") from error
+    if isinstance(model, LexLip):
+        model.set_active(model.active.clone())
+    return model
 
 
 def _text(recipe: Recipe) -> PretrainedText:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lexlip_es.errors import LexlipError
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.model_folder import FORMAT, ModelFolder, file_sha256, model_identity
+from lexlip_training.dense import DenseArchitecture, DenseTwin
 from lexlip_training.lexlip import Architecture, LexLip
 from lexlip_training.recipe import PictureRecipe
 
@@ -31,16 +33,20 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Write safetensors so that the file is either the old or the new one."""
+    """Write safetensors so that the file is either the old or the new one. Raises `OSError` where it cannot be written."""
     partial = path.with_name(f"{path.name}.partial")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, partial)
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, partial)
+    except SafetensorError as error:
+        partial.unlink(missing_ok=True)
+        raise OSError(str(error)) from error
     partial.chmod(0o644)  # safetensors writes files that only their owner may read
     os.replace(partial, path)
 
 
 def model_config(
-    model: LexLip, picture: PictureRecipe, max_tokens: int, *, name: str, weights: Path, lexicon: Lexicon, pruning: Mapping[str,
-    int], provenance: Mapping[str, Any],
+    model: LexLip | DenseTwin, picture: PictureRecipe, max_tokens: int, *, name: str, weights: Path, lexicon: Lexicon,
+    pruning: Mapping[str, int], provenance: Mapping[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """The `config.json` of a model whose weights lie in `weights`, its identity included."""
     config: dict[str, Any] = {
@@ -65,7 +71,7 @@ def model_config(
 
 
 def write_checkpoint(
-    folder: Path, model: LexLip, picture: PictureRecipe, max_tokens: int, *, name: str, tokenizer_file: Path, pruning:
+    folder: Path, model: LexLip | DenseTwin, picture: PictureRecipe, max_tokens: int, *, name: str, tokenizer_file: Path, pruning:
     Mapping[str, int], provenance: Mapping[str, Any], card: str,
 ) -> Path:  # fmt: skip
     """Write a checkpoint folder in one step; an older one of the same name is replaced."""
@@ -94,28 +100,42 @@ def put_in_place(partial: Path, folder: Path) -> Path:
     return folder
 
 
-def load_weights(model: LexLip, path: Path) -> None:
+def load_weights(model: LexLip | DenseTwin, path: Path) -> None:
     """Load a model's safetensors; raises `LexlipError` if a tensor is missing, unknown or of another shape."""
     try:
         model.load_state_dict(load_file(path))
     except (OSError, RuntimeError) as error:
         raise LexlipError(f"{path} does not hold this model's weights: {str(error).splitlines()[0]}") from error
-    model.set_active(model.active.clone())
+    if isinstance(model, LexLip):
+        model.set_active(model.active.clone())
 
 
 def load_checkpoint(folder: Path) -> LexLip:
-    """Rebuild the model of a checkpoint folder, in evaluation mode, without any download. Raises `LexlipError`."""
+    """Rebuild the LexLIP model of a checkpoint folder, in evaluation mode, without any download. Raises `LexlipError`."""
+    model = load_any(folder)
+    if not isinstance(model, LexLip):
+        raise LexlipError(f"{folder} holds a dense twin, which has no lexicon: name the checkpoint of a LexLIP model.")
+    return model
+
+
+def load_any(folder: Path) -> LexLip | DenseTwin:
+    """As `load_checkpoint`, for a dense twin as well."""
     opened = ModelFolder.open(folder)
     if not opened.has_checkpoint:
         raise LexlipError(f"{folder} has no {WEIGHTS}: it was packed for inference; use the checkpoint that it was packed from.")
     config = opened.config
     try:
-        architecture = Architecture.from_config(config["architecture"])
+        described = config["architecture"]
+        dense = described.get("kind") == "dense"
+        architecture = DenseArchitecture(**described) if dense else Architecture.from_config(described)
     except TypeError as error:
         raise LexlipError(
             f"{folder / 'config.json'} describes an architecture that this version does not know: {error}."
         ) from error
-    model = LexLip(architecture, config["picture"]["mean"], config["picture"]["std"])
+    pixels = config["picture"]["mean"], config["picture"]["std"]
+    model: LexLip | DenseTwin = (
+        DenseTwin(architecture, *pixels) if isinstance(architecture, DenseArchitecture) else LexLip(architecture, *pixels)
+    )
     load_weights(model, folder / WEIGHTS)
     if model_identity(config, file_sha256(folder / WEIGHTS), opened.lexicon.hash) != opened.identity:
         raise LexlipError(f"{folder} was changed after it was written: its identity does not fit its files; restore the folder.")

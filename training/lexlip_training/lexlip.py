@@ -4,10 +4,8 @@ Inside, terms are the A *active pieces* (those that the model may speak), number
 vocabulary ids. Outside, in `SparseWeights` and in exports, terms are vocabulary ids.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 
 from lexlip_training.head import LexicalHead, lexicon_weights
 from lexlip_training.masked_lm import encoder_from_config
-from lexlip_training.towers import Backbone, BagOfPieces, PictureTower, Positions, TextTower, in_length_groups
+from lexlip_training.towers import Backbone, BagOfPieces, PictureTower, Positions, TextTower, TwoTowers, in_length_groups
 
 Decoder = Literal["shared", "separate", "embeddings"]
 
@@ -35,6 +33,7 @@ class Architecture:
     active: int
     vocabulary: int
     dropout: float = 0.0
+    size: int | None = None  # pixels, where the backbone's position tables depend on it
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Architecture":
@@ -43,19 +42,36 @@ class Architecture:
 
     def to_config(self) -> dict[str, Any]:
         """For the `architecture` entry of a `config.json`."""
-        return asdict(self)
+        config = asdict(self)
+        if self.size is None:
+            del config["size"]  # as models were written before there was one: their identity must not change
+        return config
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a step's losses see. Logits are pooled, before relu; None where a side does not take part or is a bag."""
+    """What a step's losses see: what is compared, the logits behind it, and stage 1's sums of cross-entropies.
 
-    picture_logits: Tensor | None  # (B, A)
-    text_logits: Tensor | None  # (B·c, A)
-    text_weights: Tensor  # (B·c, A)
+    Logits are pooled, before relu; None where a side does not take part, is a bag, or has no terms (the dense twin).
+    """
+
+    pictures: Tensor | None  # (B, A) lexicon weights, or vectors of the dense twin
+    texts: Tensor  # (B·c, A)
+    picture_logits: Tensor | None = None  # (B, A)
+    text_logits: Tensor | None = None  # (B·c, A)
+    masked: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)  # loss part -> sum, number of pieces
+
+    def cut(self, pictures: int) -> "Outputs":
+        """Without the blank that keeps a process in step whose pictures were all unreadable (`batches`)."""
+        if self.pictures is None or len(self.pictures) == pictures:
+            return self
+        none = slice(0, pictures)
+        seen, said = (None if tensor is None else tensor[none] for tensor in (self.picture_logits, self.text_logits))
+        masked = {name: (total * 0, count * 0) for name, (total, count) in self.masked.items()}
+        return Outputs(self.pictures[none], self.texts[none], seen, said, masked)
 
 
-class LexLip(nn.Module):
+class LexLip(TwoTowers):
     """See the module's docstring. `forward` is a training step's; the `*_weights` methods encode."""
 
     def __init__(self, architecture: Architecture, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -65,7 +81,7 @@ class LexLip(nn.Module):
         terms = architecture.active
         self.text = TextTower(encoder_from_config(architecture.text_config), architecture.frozen_layers)
         dim = self.text.width
-        backbone = Backbone(architecture.backbone, architecture.frozen_blocks)
+        backbone = Backbone(architecture.backbone, architecture.frozen_blocks, architecture.size)
         self.picture = PictureTower(backbone, dim, architecture.positions, architecture.dropout)
         self.picture_head = LexicalHead(dim, terms)
         self.text_head = LexicalHead(dim, terms)
@@ -78,12 +94,9 @@ class LexLip(nn.Module):
         )
         self.active: Tensor
         self.place_of: Tensor
-        self.mean: Tensor
-        self.std: Tensor
         self.register_buffer("active", torch.arange(terms))
         self.register_buffer("place_of", torch.full((architecture.vocabulary,), -1), persistent=False)
-        self.register_buffer("mean", torch.tensor(tuple(mean)), persistent=False)
-        self.register_buffer("std", torch.tensor(tuple(std)), persistent=False)
+        self.set_pixels(mean, std)
         self.set_active(self.active)
 
     def set_active(self, active: Tensor) -> None:
@@ -104,16 +117,9 @@ class LexLip(nn.Module):
 
     # -- pictures
 
-    def picture_prefix(self, pixels: Tensor) -> Tensor:
-        """uint8 (B, S, S, 3) RGB -> what the backbone's frozen part gives."""
-        scaled = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std  # (B, S, S, 3)
-        below: Tensor = self.picture.backbone.prefix(scaled.permute(0, 3, 1, 2))  # channels last in memory
-        return below
-
     def picture_hidden(self, pictures: Tensor) -> Tensor:
         """Pixels uint8 (B, S, S, 3), or the prefix's outputs in any float type -> transformed hidden states (B, L, D)."""
-        below = self.picture_prefix(pictures) if pictures.dtype == torch.uint8 else pictures.to(self.mean.dtype)
-        return self.picture_head.transform(self.picture(below))
+        return self.picture_head.transform(self.picture(self.picture_below(pictures)))
 
     def picture_logits(self, pictures: Tensor) -> Tensor:
         """As `picture_hidden` -> pooled logits (B, A)."""
@@ -128,8 +134,11 @@ class LexLip(nn.Module):
 
     def text_logits(self, ids: Tensor, mask: Tensor, below: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """ids (B, L), mask (B, L) bool, cached prefix (B, L, D) or None -> pooled logits (B, A) and winning positions (B, A)."""
+        return self.say(ids, mask, self.text_head.transform(self.text(ids, mask, below)))
+
+    def say(self, ids: Tensor, mask: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Transformed hidden states (B, L, D) of a sentence -> pooled logits (B, A) and winning positions (B, A)."""
         matrix = self.text_matrix()
-        hidden = self.text_head.transform(self.text(ids, mask, below))  # (B, L, D)
         if self.copy is not None:
             places = self.place_of[ids]  # (B, L)
             own = F.normalize(matrix.detach(), dim=1)[places.clamp(min=0)]  # (B, L, D)
@@ -159,28 +168,17 @@ class LexLip(nn.Module):
         groups: int = 4,
     ) -> Outputs:
         """One step's outputs: both sides, or texts only (`pictures=None`); `groups` of like length save padding."""
-        picture_logits = None if pictures is None else self.picture_logits(pictures)
+        logits = None if pictures is None else self.picture_logits(pictures)
+        weights = None if logits is None else lexicon_weights(logits)
         if bag:
-            return Outputs(picture_logits, None, self.bag_weights(ids))
+            return Outputs(weights, self.bag_weights(ids), logits)
         run: Callable[[Tensor], Tensor] = lambda rows: self._trimmed_logits(rows, ids, mask, below)  # noqa: E731
         text_logits = in_length_groups(run, mask, groups)
-        return Outputs(picture_logits, text_logits, lexicon_weights(text_logits))
+        return Outputs(weights, lexicon_weights(text_logits), logits, text_logits)
 
     def _trimmed_logits(self, rows: Tensor, ids: Tensor, mask: Tensor, below: Tensor | None) -> Tensor:
         length = int(mask[rows].sum(1).max())
         return self.text_logits(ids[rows, :length], mask[rows, :length], None if below is None else below[rows, :length])[0]
-
-    # -- digests of the frozen prefixes, for caches
-
-    def picture_prefix_digest(self) -> str:
-        """Names the frozen picture prefix: network, cut, normalisation, and the values of its tensors."""
-        backbone = self.picture.backbone
-        facts = [self.architecture.backbone, backbone.frozen_blocks, self.mean.tolist(), self.std.tolist()]
-        return _digest(facts, backbone.frozen_tensors())
-
-    def text_prefix_digest(self) -> str:
-        """Names the frozen text prefix."""
-        return _digest([self.text.frozen_layers], self.text.frozen_parameters())
 
 
 def without_terms(model: LexLip, silent: Tensor) -> LexLip:
@@ -197,10 +195,3 @@ def without_terms(model: LexLip, silent: Tensor) -> LexLip:
     smaller.load_state_dict(state)
     smaller.set_active(smaller.active.clone())
     return smaller.to(model.active.device).train(model.training)
-
-
-def _digest(facts: Sequence[Any], tensors: Sequence[Tensor]) -> str:
-    digest = hashlib.sha256(json.dumps(facts).encode())
-    for tensor in tensors:
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -18,6 +18,7 @@ from lexlip_training.recipe import LossRecipe
 
 EPSILON = 1e-6
 Gather = Callable[[Tensor], Tensor]
+Teaching = Callable[[], Tensor]
 
 
 def gather_alone(rows: Tensor) -> Tensor:
@@ -28,10 +29,16 @@ def gather_alone(rows: Tensor) -> Tensor:
 class _GatherRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
-        ctx.own = slice(dist.get_rank() * len(rows), (dist.get_rank() + 1) * len(rows))
-        everyone = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-        dist.all_gather(everyone, rows.contiguous())
-        return torch.cat(everyone)
+        sizes = [torch.empty(1, dtype=torch.int64, device=rows.device) for _ in range(dist.get_world_size())]
+        dist.all_gather(sizes, torch.tensor([len(rows)], device=rows.device))
+        counts = [int(size) for size in sizes]
+        before = sum(counts[: dist.get_rank()])
+        ctx.own = slice(before, before + len(rows))
+        padded = rows.new_zeros(max(counts), *rows.shape[1:])  # all_gather wants one shape from everyone
+        padded[: len(rows)] = rows
+        everyone = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(everyone, padded)
+        return torch.cat([part[:count] for part, count in zip(everyone, counts, strict=True)])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
@@ -42,9 +49,19 @@ class _GatherRows(torch.autograd.Function):
 
 
 def gather_processes(rows: Tensor) -> Tensor:
-    """The rows (B, ...) of all processes, in process order, differentiable; every process must bring the same number."""
+    """The rows (B, ...) of all processes, in process order, differentiable; B may differ between processes and may be 0."""
     gathered: Tensor = _GatherRows.apply(rows)
     return gathered
+
+
+def mean_over_all(total: Tensor, count: Tensor | int, gather: Gather) -> Tensor:
+    """The mean over every process's rows of what each has summed over its own: `total` and how many it is a sum of.
+
+    Scaled by the number of processes, because data-parallel training averages gradients over them: the average of the values,
+    and of the gradients, is that of one process.
+    """
+    counts = gather(torch.as_tensor(count, dtype=torch.float32, device=total.device).view(1))
+    return total * len(counts) / counts.sum().clamp(min=1)
 
 
 def unit(weights: Tensor) -> Tensor:
@@ -91,9 +108,25 @@ def multi_label(logits: Tensor, places: Tensor, prior: Tensor, targets: Tensor) 
 
     logits (n, A) before relu, places (S,) the labels among the terms, prior (S,) logit of each one's base rate, targets (n, S)
     in 0..1. With the prior added, a logit says how much more likely than usual a piece is, so common words need not be said: it
-    keeps contrast and sparsity from silencing everything (method.md section 7).
+    keeps contrast and sparsity from silencing everything.
     """
-    return F.binary_cross_entropy_with_logits(logits[:, places] + prior, targets, reduction="sum") / logits.shape[0]
+    return multi_label_sum(logits, places, prior, targets) / logits.shape[0]
+
+
+def multi_label_sum(logits: Tensor, places: Tensor, prior: Tensor, targets: Tensor) -> Tensor:
+    """As `multi_label`, summed over rows."""
+    return F.binary_cross_entropy_with_logits(logits[:, places] + prior, targets, reduction="sum")
+
+
+def distil(student: Tensor, teacher: Tensor) -> Tensor:
+    """KL divergence of the student's choice among columns from the teacher's, both (n, m) as logits, mean over rows -> scalar."""
+    return F.kl_div(F.log_softmax(student, 1), F.log_softmax(teacher, 1), log_target=True, reduction="batchmean")
+
+
+def distil_both(texts: Tensor, pictures: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """The teacher's in-batch similarities, both ways: unit texts (N·c, A), unit pictures (N, A), teacher logits (N·c, N)."""
+    scores = texts @ pictures.t() / temperature  # (N·c, N)
+    return (distil(scores, teacher) + distil(scores.t(), teacher.t())) / 2
 
 
 def step_losses(
@@ -104,18 +137,23 @@ def step_losses(
     rows: Tensor,
     labels: tuple[Tensor, Tensor, Tensor] | None = None,
     locked: Tensor | None = None,
+    teacher: Teaching | None = None,
+    contrasted: Tensor | None = None,
     gather: Gather = gather_alone,
 ) -> dict[str, Tensor]:
     """The weighted parts of one step's loss by name; their sum is what is minimised.
 
     `sparsity` is the ramp's value, `labels` (places, prior, targets) as `multi_label`, `locked` (P, A) the unit weights of all
-    training pictures where the picture side is fixed, `rows` (B,) the batch's places in it.
+    training pictures where the picture side is fixed, `rows` (B,) the batch's places in it. `teacher` gives the teacher's
+    logits (N·c, N) of the global batch, and `contrasted` takes the place of in-batch contrast where stage 2 has computed it.
     """
-    texts = gather(outputs.text_weights)  # (N·c, A)
-    pictures = None if outputs.picture_logits is None else gather(torch.log1p(F.relu(outputs.picture_logits)))  # (N, A)
+    texts = gather(outputs.texts)  # (N·c, A)
+    pictures = None if outputs.pictures is None else gather(outputs.pictures)  # (N, A)
     parts: dict[str, Tensor] = {}
     unit_texts = unit(texts)
-    if locked is not None:
+    if contrasted is not None:
+        found = contrasted
+    elif locked is not None:
         everywhere = gather(rows)
         in_batch = contrast(unit_texts, locked[everywhere], recipe.temperature)
         found = (in_batch + contrast_all(unit_texts, locked, everywhere, recipe.temperature)) / 2
@@ -123,17 +161,32 @@ def step_losses(
         found = contrast(unit_texts, unit(pictures), recipe.temperature)
     else:
         raise ValueError("a step needs pictures or locked candidates")
-    parts["contrast"] = recipe.contrast * found
+    if recipe.contrast:
+        parts["contrast"] = recipe.contrast * found
+    if recipe.distil and teacher is not None and pictures is not None:
+        parts["distil"] = recipe.distil * distil_both(unit_texts, unit(pictures), teacher(), recipe.temperature)
     shaped = unit if recipe.flops_on == "normalised" else gather_alone
     if recipe.flops_picture and pictures is not None:
         parts["flops_picture"] = recipe.flops_picture * sparsity * flops(shaped(pictures))
     if recipe.flops_text and outputs.text_logits is not None:
         parts["flops_text"] = recipe.flops_text * sparsity * flops(shaped(texts))
     if labels is not None:
-        places, prior, targets = labels
-        if recipe.labels_picture and outputs.picture_logits is not None:
-            parts["labels_picture"] = recipe.labels_picture * multi_label(outputs.picture_logits, places, prior, targets)
-        if recipe.labels_text and outputs.text_logits is not None:
-            own = targets.repeat_interleave(outputs.text_logits.shape[0] // targets.shape[0], dim=0)
-            parts["labels_text"] = recipe.labels_text * multi_label(outputs.text_logits, places, prior, own)
+        parts |= _label_losses(outputs, recipe, labels, gather)
+    for name, (total, count) in outputs.masked.items():
+        parts[name] = getattr(recipe, name) * mean_over_all(total, count, gather)
+    return parts
+
+
+def _label_losses(
+    outputs: Outputs, recipe: LossRecipe, labels: tuple[Tensor, Tensor, Tensor], gather: Gather
+) -> dict[str, Tensor]:
+    places, prior, targets = labels
+    parts = {}
+    if recipe.labels_picture and outputs.picture_logits is not None:
+        total = multi_label_sum(outputs.picture_logits, places, prior, targets)
+        parts["labels_picture"] = recipe.labels_picture * mean_over_all(total, len(targets), gather)
+    if recipe.labels_text and outputs.text_logits is not None:
+        captions = len(outputs.text_logits) // max(1, len(targets))
+        total = multi_label_sum(outputs.text_logits, places, prior, targets.repeat_interleave(captions, dim=0))
+        parts["labels_text"] = recipe.labels_text * mean_over_all(total, len(outputs.text_logits), gather)
     return parts

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lexlip_es.errors import UsageError
-from lexlip_training.lexlip import LexLip
+from lexlip_training.student import Student
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 
@@ -22,13 +22,13 @@ def rate_of(parameter: str, rates: Mapping[str, float]) -> float:
     return rates[max(containing, key=len)] if containing else 0.0
 
 
-def parameter_groups(model: LexLip, rates: Mapping[str, float], weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(student: Student, rates: Mapping[str, float], weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups for AdamW, and `requires_grad` set to match: what has no rate, or lies below a cut, does not train.
 
     Biases, LayerNorms and other vectors or scalars do not decay. Each group has its `peak` rate, which `set_rates` scales.
     Raises `UsageError` for a part that the model does not have.
     """
-    named = dict(model.named_parameters())
+    named, model = dict(student.parts()), student.model
     for part in rates:
         if not any(name == part or name.startswith(f"{part}.") for name in named):
             parts = ", ".join(sorted({name.split(".")[0] for name in named}))
@@ -37,6 +37,8 @@ def parameter_groups(model: LexLip, rates: Mapping[str, float], weight_decay: fl
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in named.items():
         rate = 0.0 if id(parameter) in frozen else rate_of(name, rates)
+        if not rate and name.startswith("bottleneck."):
+            raise UsageError("a bottleneck loss needs a decoder that learns: give the phase a rate for 'bottleneck'.")
         parameter.requires_grad_(rate > 0)
         if rate > 0:
             decay = weight_decay if parameter.dim() >= 2 else 0.0

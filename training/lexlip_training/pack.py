@@ -142,9 +142,9 @@ class Judge:
 
 def _pixels(split: Split, source: ModelFolder) -> tuple[list[Any], list[int]]:
     pixels, rows = [], []
-    for row, file in enumerate(split.files):
+    for row in range(len(split)):
         try:
-            pixels.append(open_picture(split.folder / file, source.picture_spec).pixels)
+            pixels.append(open_picture(split.picture(row), source.picture_spec).pixels)
             rows.append(row)
         except PictureError:
             continue

@@ -59,7 +59,7 @@ def prepare(recipe: Recipe, report: Report) -> Setting:
         if files:
             report(f"left out of {name}: {len(files)} pictures ({', '.join(files[:20])}{', ...' if len(files) > 20 else ''})")
     labels = None
-    if any(phase.loss.labels_picture or phase.loss.labels_text for phase in recipe.phase):
+    if recipe.kind == "lexlip" and any(phase.loss.labels_picture or phase.loss.labels_text for phase in recipe.phase):
         labels = make_labels(train_gallery.split, train_gallery.pieces, built.model.place_of.numpy())
     return Setting(recipe, built, train_gallery, dev_gallery, labels, left_out, views)
 
@@ -83,10 +83,12 @@ def _gallery(recipe: Recipe, built: Built, split: Split, report: Report, *, rand
     digest = model.picture_prefix_digest()
 
     def prefix(pixels: Tensor) -> Tensor:
-        return model.picture_prefix(pixels.to(device))
+        below: Tensor = model.picture_prefix(pixels.to(device))
+        return below
 
     def text_prefix(ids: Tensor, mask: Tensor) -> Tensor:
-        return model.text.prefix(ids.to(device), mask.to(device))
+        below: Tensor = model.text.prefix(ids.to(device), mask.to(device))
+        return below
 
     cached = [
         cache_view(prefix, digest, split, spec, recipe.augment, view, folder=folder, seed=recipe.seed, report=report)

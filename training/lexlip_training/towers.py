@@ -4,13 +4,16 @@ Each tower is cut in two. What lies below the cut is frozen (`prefix`), so its o
 what makes training on a CPU possible; what lies above trains (`forward` takes the prefix's outputs).
 """
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from lexlip_es.errors import LexlipError
 
@@ -27,11 +30,16 @@ class Backbone(nn.Module):
 
     network: Any  # nn.Module hides what a module's attributes are
 
-    def __init__(self, name: str, frozen_blocks: int = 0) -> None:
-        """`name` as timm knows it; the weights start at random. Raises `LexlipError` for an unknown name or an impossible cut."""
+    def __init__(self, name: str, frozen_blocks: int = 0, size: int | None = None) -> None:
+        """`name` as timm knows it, `size` for those whose position tables depend on it; the weights start at random.
+
+        Raises `LexlipError` for an unknown name or an impossible cut.
+        """
         super().__init__()
+        self.checkpointing = False
+        sized: dict[str, Any] = {} if size is None else {"img_size": size}
         try:
-            self.network = timm.create_model(name, pretrained=False, num_classes=0)
+            self.network = timm.create_model(name, pretrained=False, num_classes=0, **sized)
         except RuntimeError as error:
             raise LexlipError(f"timm has no backbone '{name}': timm.list_models() names those it has.") from error
         self.frozen_blocks = frozen_blocks
@@ -62,11 +70,17 @@ class Backbone(nn.Module):
         above = self._run(self.network.blocks[self.frozen_blocks :], below)
         return self._positions(self.network.bn2(self.network.conv_head(above)))
 
-    @staticmethod
-    def _run(blocks: Any, hidden: Tensor) -> Tensor:
+    def _run(self, blocks: Any, hidden: Tensor) -> Tensor:
         for block in blocks:
-            hidden = block(hidden)
+            again = self.checkpointing and hidden.requires_grad
+            hidden = checkpoint(block, hidden, use_reentrant=False) if again else block(hidden)
         return hidden
+
+    def checkpoint_gradients(self) -> None:
+        """Keep no activations of blocks: they are computed again in the backward pass."""
+        self.checkpointing = True
+        if hasattr(self.network, "set_grad_checkpointing"):
+            self.network.set_grad_checkpointing(True)
 
     def _positions(self, features: Tensor) -> Tensor:
         if features.dim() == 3:
@@ -95,6 +109,48 @@ class Backbone(nn.Module):
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         return self
+
+
+class TwoTowers(nn.Module):
+    """What a LexLIP model and its dense twin share: two towers, and what of them a cache may keep."""
+
+    picture: "PictureTower"
+    text: "TextTower"
+    architecture: Any
+    mean: Tensor
+    std: Tensor
+
+    def set_pixels(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """How pixels are normalised: RGB, in units of 0..1."""
+        self.register_buffer("mean", torch.tensor(tuple(mean)), persistent=False)
+        self.register_buffer("std", torch.tensor(tuple(std)), persistent=False)
+
+    def picture_prefix(self, pixels: Tensor) -> Tensor:
+        """uint8 (B, S, S, 3) RGB -> what the backbone's frozen part gives."""
+        scaled = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std  # (B, S, S, 3)
+        below: Tensor = self.picture.backbone.prefix(scaled.permute(0, 3, 1, 2))  # channels last in memory
+        return below
+
+    def picture_below(self, pictures: Tensor) -> Tensor:
+        """Pixels uint8 (B, S, S, 3), or the prefix's outputs in any float type -> the prefix's outputs."""
+        return self.picture_prefix(pictures) if pictures.dtype == torch.uint8 else pictures.to(self.mean.dtype)
+
+    def picture_prefix_digest(self) -> str:
+        """Names the frozen picture prefix: network, cut, normalisation, and the values of its tensors."""
+        backbone = self.picture.backbone
+        facts = [self.architecture.backbone, backbone.frozen_blocks, self.mean.tolist(), self.std.tolist()]
+        return _digest(facts, backbone.frozen_tensors())
+
+    def text_prefix_digest(self) -> str:
+        """Names the frozen text prefix."""
+        return _digest([self.text.frozen_layers], self.text.frozen_parameters())
+
+
+def _digest(facts: Sequence[Any], tensors: Sequence[Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(facts).encode())
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 class PictureTower(nn.Module):

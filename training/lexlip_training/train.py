@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration, set_seed
+from accelerate.utils import DistributedDataParallelKwargs, set_seed
 
 from lexlip_training.checkpoint import load_weights
 from lexlip_training.finishing import finish
 from lexlip_training.recipe import Recipe
+from lexlip_training.run_folder import RunFolder
 from lexlip_training.setting import prepare
-from lexlip_training.trainer import PhaseTrainer, RunFolder
+from lexlip_training.trainer import PhaseTrainer
 
 Report = Callable[[str], None]
 
@@ -22,22 +23,32 @@ def _silent(_: str) -> None:
 def train(recipe: Recipe, *, resume: bool = False, report: Report = _silent, command: Sequence[str] = ()) -> Path:
     """Run a recipe and return its checkpoint folder, `OUTPUT/NAME/checkpoint`.
 
-    `resume` goes on after the last finished epoch of an earlier run; `report` gets one line of progress at a time; `command` is
+    `resume` goes on from the last state of an earlier run; `report` gets one line of progress at a time; `command` is
     kept in the model's provenance. Raises `LexlipError` for data or settings that cannot be used.
     """
     accelerator = Accelerator(
         mixed_precision=recipe.precision,
-        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],  # they never change in training
     )
     set_seed(recipe.seed)
     quiet = report if accelerator.is_main_process else _silent
-    folder = RunFolder(Path(recipe.output) / recipe.name, resume)
-    setting = prepare(recipe, quiet)
+    folder = RunFolder(Path(recipe.output) / recipe.name, resume, keep=recipe.keep_states, writes=accelerator.is_main_process)
+    with accelerator.main_process_first():  # the first one fills the caches, the others find them
+        setting = prepare(recipe, quiet)
+    if recipe.gradient_checkpointing:
+        setting.built.model.picture.backbone.checkpoint_gradients()
+        setting.built.model.text.encoder.gradient_checkpointing_enable()
+    if recipe.compile:
+        setting.built.model.picture.compile()
+        setting.built.model.text.compile(dynamic=True)
     for phase in recipe.phase:
-        done = folder.progress["phases"].get(phase.name, {"epochs_done": 0})["epochs_done"]
-        if phase.epochs and done >= phase.epochs and folder.best(phase.name).is_file():
+        facts = folder.facts(phase.name)
+        if phase.epochs and facts["epochs_done"] >= phase.epochs and folder.best(phase.name).is_file():
             load_weights(setting.built.model, folder.best(phase.name))
             continue
-        accelerator.gradient_accumulation_steps = phase.accumulate
         PhaseTrainer(accelerator, setting, phase, folder, quiet).run()
-    return finish(setting, folder.path / "checkpoint", quiet, command)
+    checkpoint = folder.path / "checkpoint"
+    if accelerator.is_main_process:
+        finish(setting, checkpoint, quiet, command)
+    accelerator.wait_for_everyone()
+    return checkpoint

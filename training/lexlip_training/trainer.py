@@ -1,17 +1,14 @@
-"""The training loop of one phase, on `accelerate`: prepare, accumulate, clip, validate, keep the best.
+"""The training loop of one phase, on `accelerate`: draw, step, clip, follow, validate, keep the best.
 
 A phase is validated on dev after each epoch, never on test; its best state (by R@1 + R@5 + R@10, text to picture) is what the
-next phase, or the finished model, starts from. After each epoch the whole state is written, so a killed run goes on with the
-epoch it was in.
+next phase, or the finished model, starts from. The whole state is written every `save_every` steps and after each epoch; what a
+batch holds depends on seed, epoch and row alone, so a killed run ends with the weights of one that was not.
 """
 
-import json
-import os
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -19,57 +16,24 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lexlip_training.batches import Batch, Collator, TrainingPictures
-from lexlip_training.checkpoint import load_weights, state_copy, write_json, write_tensors
+from lexlip_es.errors import LexlipError
+from lexlip_training.batches import Batch, Collator, SharedBatches, TrainingPictures
+from lexlip_training.checkpoint import load_weights, state_copy
+from lexlip_training.data import Labels, check_bad
 from lexlip_training.lexlip import LexLip
 from lexlip_training.losses import gather_alone, gather_processes, ramp, step_losses, unit
+from lexlip_training.masking import WholeWordMasker
 from lexlip_training.optim import make_optimizer, parameter_groups, schedule, set_rates
 from lexlip_training.recipe import PhaseRecipe
+from lexlip_training.run_folder import RunFolder
 from lexlip_training.setting import Setting
+from lexlip_training.stage_2 import MomentumLearning
+from lexlip_training.student import Student
+from lexlip_training.teacher import Teacher
 from lexlip_training.validating import Scores, encode_pictures, validate
 
 Report = Callable[[str], None]
 _LOG_EVERY = 20  # steps
-
-
-class RunFolder:
-    """A run's files: `metrics.jsonl`, `progress.json`, `state/` (to resume), `best-PHASE.safetensors`."""
-
-    def __init__(self, path: Path, resume: bool) -> None:
-        """Open the folder; without `resume` an older run in it is forgotten."""
-        self.path = path
-        path.mkdir(parents=True, exist_ok=True)
-        self.metrics = path / "metrics.jsonl"
-        self.progress: dict[str, Any] = {"phases": {}}
-        if resume and (path / "progress.json").is_file():
-            self.progress = json.loads((path / "progress.json").read_text(encoding="utf-8"))
-        elif not resume:
-            self.metrics.unlink(missing_ok=True)
-            (path / "progress.json").unlink(missing_ok=True)
-
-    def log(self, **facts: Any) -> None:
-        """Append one line of JSON to `metrics.jsonl`."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(facts) + "\n")
-
-    def best(self, phase: str) -> Path:
-        """The best weights of a phase."""
-        return self.path / f"best-{phase}.safetensors"
-
-    def save(self, accelerator: Accelerator, phase: str, facts: dict[str, Any]) -> None:
-        """Write optimiser, weights and random states, then the note that they are whole."""
-        number = facts["epochs_done"]
-        state = self.path / f"state-{phase}-{number}"
-        partial = state.with_name(f"{state.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        accelerator.save_state(str(partial))
-        shutil.rmtree(state, ignore_errors=True)
-        os.replace(partial, state)
-        self.progress["phases"][phase] = facts | {"state": state.name}
-        write_json(self.path / "progress.json", self.progress)
-        for old in self.path.glob("state-*"):
-            if old.name != state.name:
-                shutil.rmtree(old, ignore_errors=True)
 
 
 class PhaseTrainer:
@@ -78,32 +42,56 @@ class PhaseTrainer:
     def __init__(self, accelerator: Accelerator, setting: Setting, phase: PhaseRecipe, folder: RunFolder, report: Report) -> None:
         """Freeze what the phase does not train, and prepare model, optimiser and batches."""
         self.accelerator, self.setting, self.phase, self.folder, self.report = accelerator, setting, phase, folder, report
-        self.model: LexLip = setting.built.model
-        groups = parameter_groups(self.model, phase.rates, phase.weight_decay)
-        views, seed = setting.views, setting.recipe.seed
-        bag = phase.text == "bag"
-        locked = phase.locked_pictures
-        self.dataset = TrainingPictures(
-            setting.train.split, None if locked else setting.train.pictures, phase.captions, seed, views
+        self.model = setting.built.model.to(accelerator.device)
+        torch.manual_seed(setting.recipe.seed)  # whatever ran before, a phase starts with the same random numbers
+        self.student = Student(self.model, phase)
+        groups = parameter_groups(self.student, phase.rates, phase.weight_decay)
+        self.gather = gather_processes if accelerator.num_processes > 1 else gather_alone
+        self.stage_2 = MomentumLearning.of(setting, phase, accelerator, self.gather)
+        self.locked = self._lock() if phase.locked_pictures else None
+        recipe = setting.recipe
+        wants_labels = phase.loss.labels_picture or phase.loss.labels_text
+        self.labels = setting.labels if wants_labels else None
+        self.teacher: Teacher | None = None
+        if phase.loss.distil:
+            if not recipe.teacher.checkpoints:
+                raise LexlipError(f"phase {phase.name} distils, but the recipe names no teacher: set teacher.checkpoints.")
+            self.teacher = Teacher(
+                recipe.teacher.checkpoints, recipe.teacher.temperature, setting.train, accelerator.device, report
+            )
+        self._batches()
+        self.wrapped, self.optimizer = accelerator.prepare(self.student, make_optimizer(groups))
+        self.steps_an_epoch = -(-len(self.sampler) // phase.accumulate)
+        self.steps = max(1, phase.epochs * self.steps_an_epoch)
+        self.unreadable: set[str] = set()
+
+    def _batches(self) -> None:
+        setting, phase, train = self.setting, self.phase, self.setting.train
+        pictures = None if phase.locked_pictures else train.pictures
+        self.dataset = TrainingPictures(train.split, pictures, phase.captions, setting.recipe.seed, setting.views)
+        losses = phase.loss
+        collate = Collator(
+            train.pieces,
+            None if pictures is None else pictures.blank(),
+            None if phase.text == "bag" else train.below,
+            self.labels,
+            WholeWordMasker(setting.built.lexicon) if losses.mlm or losses.picture_mlm or losses.text_mlm else None,
+            phase.masking,
         )
-        wanted = setting.labels if phase.loss.labels_picture or phase.loss.labels_text else None
-        collate = Collator(setting.train.pieces, None if bag else setting.train.below, wanted)
-        loader = DataLoader(
+        self.sampler = SharedBatches(
+            len(self.dataset),
+            phase.batch,
+            setting.recipe.seed,
+            self.accelerator.process_index,
+            self.accelerator.num_processes,
+        )
+        self.loader = DataLoader(
             self.dataset,
-            batch_size=min(phase.batch, len(self.dataset)),
-            shuffle=True,
-            drop_last=True,
+            batch_sampler=self.sampler,
             collate_fn=collate,
             num_workers=setting.recipe.data.workers,
-            generator=torch.Generator().manual_seed(seed),
+            generator=torch.Generator().manual_seed(0),  # else workers' seeds would be drawn from the model's random numbers
         )
-        self.wrapped, self.optimizer, self.loader = accelerator.prepare(self.model, make_optimizer(groups), loader)
-        self.steps = max(1, phase.epochs * len(self.loader) // phase.accumulate)
-        self.gather = gather_processes if accelerator.num_processes > 1 else gather_alone
-        self.locked = self._lock() if locked else None
-        self.labels: tuple[Tensor, Tensor] | None = None
-        if wanted is not None:
-            self.labels = wanted.places.to(accelerator.device), wanted.prior.to(accelerator.device)
 
     def _lock(self) -> Tensor:
         """Unit weights of all training pictures (P, A), the candidates of a phase whose picture side is fixed."""
@@ -116,30 +104,32 @@ class PhaseTrainer:
 
     def run(self) -> Scores | None:
         """Train the phase's epochs; returns the best dev scores (None for a phase of 0 epochs)."""
-        name = self.phase.name
-        facts = self.folder.progress["phases"].get(name, {"epochs_done": 0, "best_total": -1.0, "best": None})
-        if facts["epochs_done"]:
-            self.accelerator.load_state(str(self.folder.path / facts["state"]))
-            self.model.set_active(self.model.active.clone())
+        name, facts = self.phase.name, self.folder.facts(self.phase.name)
+        if "state" in facts:
+            self.folder.load(self.accelerator, name, self.stage_2)
+            self._set_active()
         best: Scores | None = None
         for epoch in range(facts["epochs_done"], self.phase.epochs):
             began = time.monotonic()
-            averages = self._epoch(epoch)
+            averages = self._epoch(epoch, facts)
             trained = time.monotonic() - began
-            scores = validate(self.model, self.setting.dev, self.phase.text)
-            facts["epochs_done"] = epoch + 1
+            scores = validate(self.model, self.setting.dev, self.phase.text, self.gather)
+            facts |= {"epochs_done": epoch + 1, "batches_done": 0, "sums": {}}
             if scores.total > facts["best_total"]:
                 facts |= {"best_total": scores.total, "best": scores.to_dict()}
                 best = scores
                 if self.accelerator.is_main_process:
-                    write_tensors(self.folder.best(name), state_copy(self.model))
-            if self.accelerator.is_main_process:
-                rate = len(self.loader) * self.loader.batch_sampler.batch_size / max(trained, 1e-9)
-                self.folder.log(
-                    phase=name, epoch=epoch + 1, seconds=round(trained, 1), pictures_per_second=round(rate, 1), losses=averages,
-                    dev=scores.to_dict(),
-                )  # fmt: skip
-                self.folder.save(self.accelerator, name, dict(facts))
+                    self.folder.save_best(name, state_copy(self.model))
+            rate = round(len(self.dataset) / max(trained, 1e-9), 1)
+            self.folder.log(
+                phase=name,
+                epoch=epoch + 1,
+                seconds=round(trained, 1),
+                pictures_per_second=rate,
+                losses=averages,
+                dev=scores.to_dict(),
+            )
+            self.folder.save(self.accelerator, name, facts, self.stage_2)
             self.report(
                 f"{name} epoch {epoch + 1} of {self.phase.epochs}: dev {scores.text_to_picture}, terms {scores.picture_terms}/"
                 f"{scores.text_terms} a picture/caption, loss {sum(averages.values()):.3f}, {trained:.0f} s"
@@ -150,50 +140,104 @@ class PhaseTrainer:
         self.accelerator.free_memory()
         return best
 
-    def _epoch(self, epoch: int) -> dict[str, float]:
-        """One pass over the training pictures; returns the mean of each loss part."""
+    def _set_active(self) -> None:
+        """`place_of` follows from `active` and is not saved."""
+        for model in (self.model, None if self.stage_2 is None else self.stage_2.copy.model):
+            if isinstance(model, LexLip):
+                model.set_active(model.active.clone())
+
+    def _epoch(self, epoch: int, facts: dict[str, Any]) -> dict[str, float]:
+        """One pass over the training pictures, or what a killed run left of it; returns the mean of each loss part."""
         self.wrapped.train()
-        self.dataset.epoch = epoch
-        self.loader.set_epoch(epoch)
-        sums: dict[str, float] = defaultdict(float)
-        for i, batch in enumerate(self.loader):
-            step = (epoch * len(self.loader) + i) // self.phase.accumulate
-            with self.accelerator.accumulate(self.wrapped):
-                set_rates(self.optimizer, schedule(step, self.steps, self.phase.warm_up))
-                parts, terms = self._losses(batch, step)
-                self.accelerator.backward(sum(parts.values()))
-                if self.accelerator.sync_gradients and self.phase.clip:
-                    self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.phase.clip)
-                self.optimizer.step()
-                self.optimizer.zero_grad()
-            for name, part in parts.items():
-                sums[name] += part.item()
-            if batch["skipped"]:
-                self.report(f"unreadable, left out: {', '.join(batch['skipped'])}")
-            if i % _LOG_EVERY == 0 and self.accelerator.is_main_process:
-                self.folder.log(
-                    phase=self.phase.name,
-                    step=step,
-                    losses={name: round(part.item(), 5) for name, part in parts.items()},
-                    terms=terms,
-                )
-        return {name: round(total / len(self.loader), 5) for name, total in sums.items()}
+        start = facts["batches_done"]
+        self.dataset.epoch = self.sampler.epoch = epoch
+        self.sampler.start = start
+        sums: dict[str, float] = defaultdict(float, facts["sums"])
+        total, accumulate = len(self.sampler), self.phase.accumulate
+        began, seen = time.monotonic(), 0
+        for i, batch in enumerate(self.loader, start):
+            step = epoch * self.steps_an_epoch + i // accumulate
+            last = (i + 1) % accumulate == 0 or i + 1 == total
+            parts_of_step = min(accumulate, total - i // accumulate * accumulate)
+            with nullcontext() if last else self.accelerator.no_sync(self.wrapped):
+                parts, terms = self._losses(self._on_device(batch), step)
+                self.accelerator.backward(sum(parts.values()) / parts_of_step)
+            if self.stage_2 is not None:
+                self.stage_2.queue()
+            for name, part in self._means(parts).items():
+                sums[name] += part
+                parts[name] = torch.tensor(part)
+            self._note_unreadable(batch["skipped"])
+            seen += min(self.phase.batch, len(self.dataset))
+            if not last:
+                continue
+            set_rates(self.optimizer, schedule(step, self.steps, self.phase.warm_up))
+            if self.phase.clip:
+                self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.phase.clip)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            if self.stage_2 is not None:
+                self.stage_2.follow(self.model)
+            if step % _LOG_EVERY == 0:
+                self._log(step, parts, terms, seen / (time.monotonic() - began))
+            if (step + 1) % self.setting.recipe.save_every == 0 and i + 1 < total:
+                now = facts | {"epochs_done": epoch, "batches_done": i + 1, "sums": dict(sums)}
+                self.folder.save(self.accelerator, self.phase.name, now, self.stage_2)
+        return {name: round(value / total, 5) for name, value in sums.items()}
+
+    def _on_device(self, batch: Batch) -> Batch:
+        device = self.accelerator.device
+        return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+
+    def _means(self, parts: dict[str, Tensor]) -> dict[str, float]:
+        means = torch.stack([part.detach().float() for part in parts.values()])
+        return dict(zip(parts, self.accelerator.reduce(means, "mean").tolist(), strict=True))
+
+    def _log(self, step: int, parts: dict[str, Tensor], terms: dict[str, float], rate: float) -> None:
+        losses = {name: round(part.item(), 5) for name, part in parts.items()}
+        self.folder.log(step=step, phase=self.phase.name, losses=losses, terms=terms, pictures_per_second=round(rate, 1))
+        said = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
+        spoken = "/".join(f"{terms[side]:.0f}" for side in ("picture", "text") if side in terms)
+        self.report(f"{self.phase.name} step {step + 1} of {self.steps}: {said}; {spoken} terms; {rate:.0f} pictures/s")
+
+    def _note_unreadable(self, files: list[str]) -> None:
+        if fresh := sorted(set(files) - self.unreadable):
+            self.unreadable |= set(fresh)
+            self.report(f"unreadable, left out: {', '.join(fresh)}")
+            known = len(self.setting.left_out["train"]) + len(self.unreadable)
+            check_bad(known, len(self.dataset) + known, self.setting.recipe.data.max_bad, "training pictures")
 
     def _losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
         """The loss parts of a batch, and the mean number of non-zero terms of each side."""
-        outputs = self.wrapped(
-            batch["ids"], batch["mask"], batch.get("pictures"), batch.get("below"), bag=self.phase.text == "bag"
-        )
+        outputs = self.wrapped(batch)
+        rows, captions = batch["rows"], batch["captions"]
+        if not len(self.gather(rows)):
+            raise LexlipError(f"a whole batch of pictures cannot be read ({batch['skipped'][0]} first): check data.images.")
+        teacher = self.teacher
+        contrasted = None
+        if self.stage_2 is not None:
+            with self.accelerator.autocast():
+                contrasted = self.stage_2.contrast(outputs, batch)
         parts = step_losses(
             outputs,
             self.phase.loss,
             ramp(step, self.steps, self.phase.loss.flops_ramp),
-            rows=batch["rows"],
-            labels=None if self.labels is None else (*self.labels, batch["labels"]),
+            rows=rows,
+            labels=None if self.labels is None else (*self._labels(self.labels), batch["labels"]),
             locked=self.locked,
+            teacher=None if teacher is None else lambda: teacher.logits(self.gather(captions), self.gather(rows)),
+            contrasted=contrasted,
             gather=self.gather,
         )
-        terms = {"text": float((outputs.text_weights > 0).sum(1).float().mean())}
-        if outputs.picture_logits is not None:
-            terms["picture"] = float((outputs.picture_logits > 0).sum(1).float().mean())
+        terms = {"text": _non_zero(outputs.texts)}
+        if outputs.pictures is not None:
+            terms["picture"] = _non_zero(outputs.pictures)
         return parts, terms
+
+    def _labels(self, labels: Labels) -> tuple[Tensor, Tensor]:
+        device = self.accelerator.device
+        return labels.places.to(device), labels.prior.to(device)
+
+
+def _non_zero(weights: Tensor) -> float:
+    return float((weights > 0).sum(1).float().mean()) if len(weights) else 0.0

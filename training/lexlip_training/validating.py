@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -12,10 +13,10 @@ from lexlip_es.evaluation import Recall, ranks
 from lexlip_es.images import PictureError
 from lexlip_training.batches import pad_hidden
 from lexlip_training.data import PictureSource, Pieces, Split
-from lexlip_training.lexlip import LexLip
-from lexlip_training.losses import unit
+from lexlip_training.losses import Gather, gather_alone, unit
 
 TextSide = Literal["bag", "tower"]
+Model = Any  # a `LexLip` or a `DenseTwin`
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,34 @@ class Scores:
         return asdict(self)
 
 
+def _share(count: int, gather: Gather) -> range:
+    """The rows that this process encodes: each process every n-th."""
+    if gather is gather_alone:
+        return range(count)
+    return range(dist.get_rank(), count, dist.get_world_size())
+
+
+def _in_order(encoded: Tensor, places: Tensor, gather: Gather, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What all processes encoded, each row once, in the order of `places`, on the CPU."""
+    if gather is gather_alone:
+        return encoded, places
+    everyone, where = gather(encoded.to(device)).cpu(), gather(places.to(device)).cpu()
+    order = torch.argsort(where)
+    return everyone[order], where[order]
+
+
 @torch.no_grad()
-def encode_pictures(model: LexLip, gallery: Gallery, batch: int = 64) -> tuple[Tensor, list[int]]:
-    """Raw lexicon weights (P, A) of the split's readable pictures, and their rows; the plain view of each."""
+def encode_pictures(model: Model, gallery: Gallery, batch: int = 64, gather: Gather = gather_alone) -> tuple[Tensor, list[int]]:
+    """Raw lexicon weights (P, A) of the split's readable pictures, and their rows; the plain view of each.
+
+    Several processes share the work and all get the whole, unique gallery.
+    """
     device = model.mean.device
-    outputs, rows = [], []
-    for start in range(0, len(gallery.split), batch):
+    outputs, rows = [model.picture_weights(gallery.pictures.blank()[None].to(device)).float().cpu()[:0]], []
+    own = _share(len(gallery.split), gather)
+    for start in range(0, len(own), batch):
         pictures = []
-        for row in range(start, min(start + batch, len(gallery.split))):
+        for row in own[start : start + batch]:
             try:
                 pictures.append(gallery.pictures.get(row, None))
                 rows.append(row)
@@ -63,17 +84,19 @@ def encode_pictures(model: LexLip, gallery: Gallery, batch: int = 64) -> tuple[T
                 continue
         if pictures:
             outputs.append(model.picture_weights(torch.stack(pictures).to(device)).float().cpu())
-    return torch.cat(outputs), rows
+    weights, places = _in_order(torch.cat(outputs), torch.tensor(rows, dtype=torch.int64), gather, device)
+    return weights, places.tolist()
 
 
 @torch.no_grad()
-def encode_captions(model: LexLip, gallery: Gallery, side: TextSide, batch: int = 128) -> Tensor:
+def encode_captions(model: Model, gallery: Gallery, side: TextSide, batch: int = 128, gather: Gather = gather_alone) -> Tensor:
     """Raw lexicon weights (T, A) of all captions of the split, in order."""
     device = model.mean.device
     pieces = gallery.pieces
     by_length = np.argsort(np.diff(pieces.offsets), kind="stable")
-    weights = torch.zeros(len(pieces), model.architecture.active)
-    for start in range(0, len(pieces), batch):
+    by_length = by_length[list(_share(len(by_length), gather))]
+    outputs = []
+    for start in range(0, len(by_length), batch):
         chosen = by_length[start : start + batch]
         ids, mask = (tensor.to(device) for tensor in pieces.padded(chosen))
         if side == "bag":
@@ -81,8 +104,13 @@ def encode_captions(model: LexLip, gallery: Gallery, side: TextSide, batch: int 
         else:
             below = None if gallery.below is None else pad_hidden(gallery.below, pieces, chosen, ids.shape[1]).to(device)
             found = model.text_weights(ids, mask, below)
-        weights[torch.from_numpy(chosen)] = found.float().cpu()
-    return weights
+        outputs.append(found.float().cpu())
+    order = torch.from_numpy(by_length)
+    if gather is gather_alone:
+        weights = torch.empty(len(pieces), outputs[0].shape[1])
+        weights[order] = torch.cat(outputs)
+        return weights
+    return _in_order(torch.cat(outputs), order, gather, device)[0]
 
 
 def score(pictures: Tensor, texts: Tensor, picture_of: NDArray[np.int64]) -> Scores:
@@ -112,8 +140,8 @@ def score_rows(pictures: Tensor, rows: list[int], texts: Tensor, split: Split) -
     return score(pictures, texts, picture_of)
 
 
-def validate(model: LexLip, gallery: Gallery, side: TextSide) -> Scores:
+def validate(model: Model, gallery: Gallery, side: TextSide, gather: Gather = gather_alone) -> Scores:
     """Encode a split and score it; the model is put in evaluation mode and left there."""
     model.eval()
-    pictures, rows = encode_pictures(model, gallery)
-    return score_rows(pictures, rows, encode_captions(model, gallery, side), gallery.split)
+    pictures, rows = encode_pictures(model, gallery, gather=gather)
+    return score_rows(pictures, rows, encode_captions(model, gallery, side, gather=gather), gallery.split)
