@@ -15,7 +15,7 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Change a setting of the recipe: --set data.images=DIR (repeatable)."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch of an earlier run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last state that an earlier run saved.")] = False,
 ) -> None:
     """Train by a recipe; ends with a checkpoint folder for `lexlip-es pack`. Needs the train extra."""
     from lexlip_es.extras import require_extra

@@ -52,7 +52,7 @@ def build(recipe: Recipe, train: Split) -> Built:
         backbone=recipe.picture.backbone,
         frozen_blocks=recipe.picture.frozen_blocks,
         positions=recipe.picture.positions,
-        text_config=portable_config(text.encoder),
+        text_config=_text_config(recipe, text),
         frozen_layers=recipe.text.frozen_layers,
         copy=recipe.text.copy > 0,
         decoder=recipe.lexicon.decoder,
@@ -77,7 +77,7 @@ def _dense(recipe: Recipe, text: PretrainedText) -> DenseTwin:
         backbone=picture.backbone,
         frozen_blocks=picture.frozen_blocks,
         positions=picture.positions,
-        text_config=portable_config(text.encoder),
+        text_config=_text_config(recipe, text),
         frozen_layers=recipe.text.frozen_layers,
         dim=recipe.dense_dim,
         dropout=picture.dropout,
@@ -87,6 +87,13 @@ def _dense(recipe: Recipe, text: PretrainedText) -> DenseTwin:
     model.text.encoder.load_state_dict(text.encoder.state_dict())
     _load_backbone(recipe, model.picture.backbone.network)
     return model
+
+
+def _text_config(recipe: Recipe, text: PretrainedText) -> dict[str, Any]:
+    config = portable_config(text.encoder)
+    if recipe.text.dropout >= 0:
+        config |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), recipe.text.dropout)
+    return config
 
 
 def _position_size(recipe: Recipe) -> int | None:

@@ -16,7 +16,7 @@ from lexlip_training.lexlip import LexLip, without_terms
 from lexlip_training.pieces import function_words
 from lexlip_training.setting import Setting
 from lexlip_training.table import Table, TableSettings, plain_table, tower_rows, tower_table
-from lexlip_training.validating import Gallery, Scores, encode_captions, encode_pictures, score_rows
+from lexlip_training.validating import Gallery, Scores, encode_captions, encode_pictures, score_rows, validate
 
 Report = Callable[[str], None]
 _VERSIONS = ("torch", "timm", "transformers", "accelerate", "numpy", "pillow")
@@ -26,6 +26,8 @@ _PRUNING = {"picture_terms": 64, "query_terms": 32}
 def finish(setting: Setting, folder: Path, report: Report, command: Sequence[str]) -> Path:
     """Score the finished model and write its checkpoint folder; returns the folder."""
     recipe = setting.recipe
+    if recipe.kind == "dense":
+        return _write(setting, folder, _dense_scores(setting, report), None, report, command)
     if recipe.lexicon.drop_function_words:
         silent = torch.from_numpy(function_words(setting.built.lexicon))
         setting.built = replace(setting.built, model=without_terms(setting.built.model, silent))
@@ -36,6 +38,26 @@ def finish(setting: Setting, folder: Path, report: Report, command: Sequence[str
     if recipe.data.test:
         test = setting.gallery("test", report)
         scores |= _scores("test", model, test, encode_pictures(model, test), recipe.phase[-1].text, table)
+    return _write(setting, folder, scores, settings, report, command)
+
+
+def _dense_scores(setting: Setting, report: Report) -> dict[str, Scores]:
+    model = setting.built.model
+    scores = {"dev": validate(model, setting.dev, "tower")}
+    if setting.recipe.data.test:
+        scores["test"] = validate(model, setting.gallery("test", report), "tower")
+    return scores
+
+
+def _write(
+    setting: Setting,
+    folder: Path,
+    scores: dict[str, Scores],
+    settings: TableSettings | None,
+    report: Report,
+    command: Sequence[str],
+) -> Path:
+    recipe, model = setting.recipe, setting.built.model
     for name, found in scores.items():
         report(f"{name}: text to picture {found.text_to_picture}; picture to text {found.picture_to_text}")
     facts = provenance(setting, scores, settings, command)

@@ -47,13 +47,14 @@ class _MaxPooledLogits(torch.autograd.Function):
         # One winner per (row, term): the logits' gradient is a sparse (B·L, A) of at most B·A entries, fewer where relu is shut.
         rows, terms = grad.nonzero(as_tuple=True)
         at = rows * length + origins[rows, terms]
-        values = grad[rows, terms].to(hidden.dtype)
-        flat = hidden.reshape(batch * length, dim)
+        values = grad[rows, terms].float()  # sparse products know no half precision everywhere
+        flat = hidden.reshape(batch * length, dim).float()
         to_hidden = to_matrix = None
         if ctx.needs_input_grad[0]:
-            to_hidden = (_csr(at, terms, values, (batch * length, matrix.shape[0])) @ matrix).view_as(hidden)
+            product = _csr(at, terms, values, (batch * length, matrix.shape[0])) @ matrix.float()
+            to_hidden = product.view_as(hidden).to(hidden.dtype)
         if ctx.needs_input_grad[1]:
-            to_matrix = _csr(terms, at, values, (matrix.shape[0], batch * length)) @ flat
+            to_matrix = (_csr(terms, at, values, (matrix.shape[0], batch * length)) @ flat).to(matrix.dtype)
         return to_hidden, to_matrix, None
 
 

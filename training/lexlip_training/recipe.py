@@ -66,6 +66,7 @@ class TextRecipe:
 
     model: str = "package:minilm"  # or a model name or folder that transformers can open, or "random:LAYERSxDIM" (tests)
     max_tokens: int = 40
+    dropout: float = -1.0  # in the encoder; below 0: as the model comes
     frozen_layers: int = 0  # word embeddings and the first layers never train: a cache keeps what they give
     copy: float = 0.0  # > 0: each position starts by saying its own input piece (for encoders without a masked-LM head)
     bias: float = 0.0  # start value of every term's bias

@@ -42,8 +42,10 @@ def train(recipe: Recipe, *, resume: bool = False, report: Report = _silent, com
         setting.built.model.picture.compile()
         setting.built.model.text.compile(dynamic=True)
     for phase in recipe.phase:
+        if not phase.epochs:
+            continue
         facts = folder.facts(phase.name)
-        if phase.epochs and facts["epochs_done"] >= phase.epochs and folder.best(phase.name).is_file():
+        if facts["epochs_done"] >= phase.epochs and folder.best(phase.name).is_file():
             load_weights(setting.built.model, folder.best(phase.name))
             continue
         PhaseTrainer(accelerator, setting, phase, folder, quiet).run()
