@@ -12,6 +12,7 @@ import urllib.request
 from dataclasses import asdict
 from pathlib import Path
 
+from lexlip_es.curves import PICTURE_TERMS, QUERY_TERMS
 from lexlip_es.documents import features
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, connect, embedded
@@ -19,9 +20,6 @@ from lexlip_es.evaluating import encode, measure, read_captioned_pictures
 from lexlip_es.mappings import index_body
 from lexlip_es.model_folder import Pruning, open_model
 from lexlip_es.weights import SparseWeights, prepare_documents
-
-PICTURE_TERMS = (16, 32, 64, 128)
-QUERY_TERMS = (8, 16, 32)
 
 
 def index_bytes(pictures: SparseWeights, terms: int, lexicon: object, *, source: bool) -> int:

@@ -117,7 +117,7 @@ def read_names(path: Path) -> list[str]:
 
     Raises `LexlipError`.
     """
-    return [_name(name) for line in _lines(path) if (name := line.strip())]
+    return [picture_name(name) for line in _lines(path) if (name := line.strip())]
 
 
 # -- formats
@@ -191,7 +191,7 @@ def _from_table(path: Path, lines: Iterable[str], before: int, table: _Table) ->
             named = None if table.picture is None else row[table.picture].strip()
             if named == "":
                 raise LexlipError(f"{path}, line {at}: expected the picture's file name and found nothing.")
-            picture = _name(named) if named else None
+            picture = picture_name(named) if named else None
             yield _Record(at, f"line {at}", picture, [row[table.text].strip()])
     except csv.Error as error:
         raise LexlipError(
@@ -214,6 +214,15 @@ def _from_json(path: Path, lines: Iterable[str], before: int) -> Iterator[_Recor
 
 
 def _from_json_lines(path: Path, lines: Iterable[str], before: int) -> Iterator[_Record]:
+    for number, item in json_lines(path, lines, before):
+        yield _from_object(path, number, f"line {number}", item)
+
+
+def json_lines(path: Path, lines: Iterable[str], before: int = 0) -> Iterator[tuple[int, object]]:
+    """Line number and value of each line of JSON lines, blank ones left out; `before` lines were read already.
+
+    Raises `LexlipError` for a line that is no JSON.
+    """
     for number, line in enumerate(lines, 1 + before):
         if not line.strip():
             continue
@@ -221,7 +230,7 @@ def _from_json_lines(path: Path, lines: Iterable[str], before: int) -> Iterator[
             item = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise LexlipError(f"{path}, line {number}: expected one JSON object a line ({error}).") from error
-        yield _from_object(path, number, f"line {number}", item)
+        yield number, item
 
 
 def _from_object(path: Path, number: int, where: str, item: object) -> _Record:
@@ -235,16 +244,16 @@ def _from_object(path: Path, number: int, where: str, item: object) -> _Record:
     texts = [texts] if isinstance(texts, str) else texts
     if not isinstance(texts, list) or not all(_is_text(text) for text in texts):
         raise LexlipError(f"{path}, {where}: expected captions (a list) or one {_either(TEXT_COLUMNS)}.")
-    return _Record(number, where, _name(picture.strip()) if picture else None, [text.strip() for text in texts])
+    return _Record(number, where, picture_name(picture.strip()) if picture else None, [text.strip() for text in texts])
 
 
 # -- small things
 
 
-def _name(spelled: str) -> str:
+def picture_name(spelled: str) -> str:
     """A picture's one name, without detours.
 
-    >>> _name("./sub//dog.jpg")
+    >>> picture_name("./sub//dog.jpg")
     'sub/dog.jpg'
     """
     return posixpath.normpath(spelled)

@@ -5,12 +5,10 @@ of pictures. What cannot be read is a `LexlipError` that names the file and the 
 """
 
 import csv
-import json
-import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
-from lexlip_es.captions import PICTURE_COLUMNS
+from lexlip_es.captions import PICTURE_COLUMNS, json_lines, picture_name
 from lexlip_es.errors import LexlipError
 
 LABEL_COLUMN = "label"
@@ -23,7 +21,7 @@ def read_labels(path: Path) -> dict[str, str]:
     for line, picture, label in _rows(path, _text(path)):
         if not picture or not label:
             raise LexlipError(f"{path}, line {line}: expected {_EXPECTED}, and one of them is empty.")
-        name = posixpath.normpath(picture)
+        name = picture_name(picture)
         if labels.setdefault(name, label) != label:
             raise LexlipError(f"{path}, line {line}: {name} is labelled both {labels[name]!r} and {label!r}: keep one of them.")
     if not labels:
@@ -72,13 +70,7 @@ def _places(path: Path, names: list[str]) -> tuple[int, int]:
 
 
 def _from_json_lines(path: Path, lines: list[str]) -> Iterator[tuple[int, str, str]]:
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            item = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise LexlipError(f"{path}, line {number}: expected one JSON object a line ({error}).") from error
+    for number, item in json_lines(path, lines):
         fields = {str(name).lower(): value for name, value in item.items()} if isinstance(item, dict) else {}
         picture = next((fields[name] for name in PICTURE_COLUMNS if name in fields), None)
         label = fields.get(LABEL_COLUMN)

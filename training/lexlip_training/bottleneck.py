@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexlip_es.errors import LexlipError
+from lexlip_training.towers import run_bert_layers
 
 _SHAPE = ("hidden_size", "num_attention_heads", "intermediate_size")
 _DETAILS = ("hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps", "initializer_range")
@@ -59,11 +60,7 @@ class BottleneckDecoder(nn.Module):
     def forward(self, embedded: Tensor, mask: Tensor, bottleneck: Tensor) -> Tensor:
         """Embedded pieces (B, L, D), mask (B, L) bool, bottleneck (B, D) in position 0's place -> hidden states (B, L, D)."""
         hidden = torch.cat([bottleneck.to(embedded.dtype)[:, None], embedded[:, 1:]], dim=1)  # (B, L, D)
-        shut = torch.zeros_like(mask, dtype=hidden.dtype).masked_fill(~mask, -1e4)[:, None, None, :]  # (B, 1, 1, L)
-        for layer in self.layers:
-            out = layer(hidden, shut)
-            hidden = out[0] if isinstance(out, tuple) else out  # a tuple before transformers 5
-        return hidden
+        return run_bert_layers(self.layers, hidden, mask)
 
 
 def masked_cross_entropy(hidden: Tensor, matrix: Tensor, bias: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ It is the baseline that says what the lexicon costs or gains, with nothing else 
 inverted index, no query table and no ONNX file.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lexlip_training.lexlip import Outputs
 from lexlip_training.masked_lm import encoder_from_config
-from lexlip_training.towers import Backbone, PictureTower, Positions, TextTower, TwoTowers, in_length_groups
+from lexlip_training.towers import Backbone, PictureTower, Positions, TextTower, TwoTowers
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,5 @@ class DenseTwin(TwoTowers):
 
     def forward(self, ids: Tensor, mask: Tensor, pictures: Tensor | None = None, below: Tensor | None = None) -> Outputs:
         """One step's vectors of both sides, or of texts only."""
-
-        def trimmed(rows: Tensor) -> Tensor:
-            length = int(mask[rows].sum(1).max())
-            return self.text_weights(ids[rows, :length], mask[rows, :length], None if below is None else below[rows, :length])
-
-        run: Callable[[Tensor], Tensor] = trimmed
-        return Outputs(None if pictures is None else self.picture_weights(pictures), in_length_groups(run, mask, 4))
+        seen = None if pictures is None else self.picture_weights(pictures)
+        return Outputs(seen, self.in_groups(self.text_weights, ids, mask, below))

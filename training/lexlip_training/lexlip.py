@@ -4,7 +4,7 @@ Inside, terms are the A *active pieces* (those that the model may speak), number
 vocabulary ids. Outside, in `SparseWeights` and in exports, terms are vocabulary ids.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lexlip_training.head import LexicalHead, lexicon_weights
 from lexlip_training.masked_lm import encoder_from_config
-from lexlip_training.towers import Backbone, BagOfPieces, PictureTower, Positions, TextTower, TwoTowers, in_length_groups
+from lexlip_training.towers import Backbone, BagOfPieces, PictureTower, Positions, TextTower, TwoTowers
 
 Decoder = Literal["shared", "separate", "embeddings"]
 
@@ -172,13 +172,8 @@ class LexLip(TwoTowers):
         weights = None if logits is None else lexicon_weights(logits)
         if bag:
             return Outputs(weights, self.bag_weights(ids), logits)
-        run: Callable[[Tensor], Tensor] = lambda rows: self._trimmed_logits(rows, ids, mask, below)  # noqa: E731
-        text_logits = in_length_groups(run, mask, groups)
+        text_logits = self.in_groups(lambda *trimmed: self.text_logits(*trimmed)[0], ids, mask, below, groups)
         return Outputs(weights, lexicon_weights(text_logits), logits, text_logits)
-
-    def _trimmed_logits(self, rows: Tensor, ids: Tensor, mask: Tensor, below: Tensor | None) -> Tensor:
-        length = int(mask[rows].sum(1).max())
-        return self.text_logits(ids[rows, :length], mask[rows, :length], None if below is None else below[rows, :length])[0]
 
 
 def without_terms(model: LexLip, silent: Tensor) -> LexLip:

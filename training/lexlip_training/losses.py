@@ -18,7 +18,6 @@ from lexlip_training.recipe import LossRecipe
 
 EPSILON = 1e-6
 Gather = Callable[[Tensor], Tensor]
-Teaching = Callable[[], Tensor]
 
 
 def gather_alone(rows: Tensor) -> Tensor:
@@ -104,17 +103,12 @@ def ramp(step: int, steps: int, share: float) -> float:
 
 
 def multi_label(logits: Tensor, places: Tensor, prior: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy on the captions' pieces, over logit + log prior: summed over labels, mean over rows -> scalar.
+    """Binary cross-entropy on the captions' pieces, over logit + log prior: summed over labels and rows -> scalar.
 
     logits (n, A) before relu, places (S,) the labels among the terms, prior (S,) logit of each one's base rate, targets (n, S)
     in 0..1. With the prior added, a logit says how much more likely than usual a piece is, so common words need not be said: it
     keeps contrast and sparsity from silencing everything.
     """
-    return multi_label_sum(logits, places, prior, targets) / logits.shape[0]
-
-
-def multi_label_sum(logits: Tensor, places: Tensor, prior: Tensor, targets: Tensor) -> Tensor:
-    """As `multi_label`, summed over rows."""
     return F.binary_cross_entropy_with_logits(logits[:, places] + prior, targets, reduction="sum")
 
 
@@ -137,15 +131,15 @@ def step_losses(
     rows: Tensor,
     labels: tuple[Tensor, Tensor, Tensor] | None = None,
     locked: Tensor | None = None,
-    teacher: Teaching | None = None,
+    teacher: Tensor | None = None,
     contrasted: Tensor | None = None,
     gather: Gather = gather_alone,
 ) -> dict[str, Tensor]:
     """The weighted parts of one step's loss by name; their sum is what is minimised.
 
     `sparsity` is the ramp's value, `labels` (places, prior, targets) as `multi_label`, `locked` (P, A) the unit weights of all
-    training pictures where the picture side is fixed, `rows` (B,) the batch's places in it. `teacher` gives the teacher's
-    logits (N·c, N) of the global batch, and `contrasted` takes the place of in-batch contrast where stage 2 has computed it.
+    training pictures where the picture side is fixed, `rows` (B,) the batch's places in it. `teacher` are the teacher's
+    logits (N·c, N) of the global batch; `contrasted` takes the place of in-batch contrast where stage 2 has computed it.
     """
     texts = gather(outputs.texts)  # (N·c, A)
     pictures = None if outputs.pictures is None else gather(outputs.pictures)  # (N, A)
@@ -164,7 +158,7 @@ def step_losses(
     if recipe.contrast:
         parts["contrast"] = recipe.contrast * found
     if recipe.distil and teacher is not None and pictures is not None:
-        parts["distil"] = recipe.distil * distil_both(unit_texts, unit(pictures), teacher(), recipe.temperature)
+        parts["distil"] = recipe.distil * distil_both(unit_texts, unit(pictures), teacher, recipe.temperature)
     shaped = unit if recipe.flops_on == "normalised" else gather_alone
     if recipe.flops_picture and pictures is not None:
         parts["flops_picture"] = recipe.flops_picture * sparsity * flops(shaped(pictures))
@@ -183,10 +177,10 @@ def _label_losses(
     places, prior, targets = labels
     parts = {}
     if recipe.labels_picture and outputs.picture_logits is not None:
-        total = multi_label_sum(outputs.picture_logits, places, prior, targets)
+        total = multi_label(outputs.picture_logits, places, prior, targets)
         parts["labels_picture"] = recipe.labels_picture * mean_over_all(total, len(targets), gather)
     if recipe.labels_text and outputs.text_logits is not None:
         captions = len(outputs.text_logits) // max(1, len(targets))
-        total = multi_label_sum(outputs.text_logits, places, prior, targets.repeat_interleave(captions, dim=0))
+        total = multi_label(outputs.text_logits, places, prior, targets.repeat_interleave(captions, dim=0))
         parts["labels_text"] = recipe.labels_text * mean_over_all(total, len(outputs.text_logits), gather)
     return parts

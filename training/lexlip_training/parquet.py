@@ -1,11 +1,10 @@
 """Captions from a Parquet file, row group by row group. pyarrow is imported only here, and only when such a file is read."""
 
-import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lexlip_es.captions import PICTURE_COLUMNS, TEXT_COLUMNS, Captions
+from lexlip_es.captions import PICTURE_COLUMNS, TEXT_COLUMNS, Captions, picture_name
 from lexlip_es.errors import LexlipError
 
 
@@ -23,7 +22,7 @@ def read_parquet_captions(path: Path) -> Captions:
         if not all(text is None or isinstance(text, str) for text in texts):
             raise LexlipError(f"{path}, row {row}: expected a caption or a list of captions, and found {said!r:.60}.")
         if kept := [text.strip() for text in texts if text and text.strip()]:
-            captions.setdefault(posixpath.normpath(picture.strip()), []).extend(kept)
+            captions.setdefault(picture_name(picture.strip()), []).extend(kept)
     if not captions:
         raise LexlipError(f"{path} holds no captions.")
     return captions

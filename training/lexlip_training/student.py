@@ -71,8 +71,8 @@ class Student(nn.Module):
         for name, weight, logits in (("picture_mlm", self.loss.picture_mlm, seen), ("text_mlm", self.loss.text_mlm, pooled)):
             if weight and logits is not None:
                 through = bottleneck(logits, model.text.embeddings[model.active])  # (n, D)
-                read = head.transform(self.decoder(embedded, mask, through))  # (n, L, D)
-                yield name, masked_cross_entropy(read[at], matrix, head.bias, words[at])
+                read = head.transform(self.decoder(embedded, mask, through)[at])  # (hidden pieces, D)
+                yield name, masked_cross_entropy(read, matrix, head.bias, words[at])
 
     @staticmethod
     def _per_caption(logits: Tensor, mask: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ what makes training on a CPU possible; what lies above trains (`forward` takes t
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import timm
@@ -135,6 +135,22 @@ class TwoTowers(nn.Module):
         """Pixels uint8 (B, S, S, 3), or the prefix's outputs in any float type -> the prefix's outputs."""
         return self.picture_prefix(pictures) if pictures.dtype == torch.uint8 else pictures.to(self.mean.dtype)
 
+    def in_groups(
+        self,
+        encode: Callable[[Tensor, Tensor, Tensor | None], Tensor],
+        ids: Tensor,
+        mask: Tensor,
+        below: Tensor | None,
+        groups: int = 4,
+    ) -> Tensor:
+        """`encode` sentences in groups of like length, each trimmed to its longest: ids, mask (B, L) -> (B, n), in order."""
+
+        def trimmed(rows: Tensor) -> Tensor:
+            length = int(mask[rows].sum(1).max())
+            return encode(ids[rows, :length], mask[rows, :length], None if below is None else below[rows, :length])
+
+        return in_length_groups(trimmed, mask, groups)
+
     def picture_prefix_digest(self) -> str:
         """Names the frozen picture prefix: network, cut, normalisation, and the values of its tensors."""
         backbone = self.picture.backbone
@@ -182,6 +198,15 @@ class PictureTower(nn.Module):
         return hidden
 
 
+def run_bert_layers(layers: Iterable[Any], hidden: Tensor, mask: Tensor) -> Tensor:
+    """hidden (B, L, D), mask (B, L) bool, padding false -> what transformers' BERT layers make of it (B, L, D)."""
+    shut = torch.zeros_like(mask, dtype=hidden.dtype).masked_fill(~mask, -1e4)[:, None, None, :]  # (B, 1, 1, L)
+    for layer in layers:
+        out = layer(hidden, shut)
+        hidden = out[0] if isinstance(out, tuple) else out  # a tuple before transformers 5
+    return hidden
+
+
 class TextTower(nn.Module):
     """A transformers encoder, with the first `frozen_layers` layers (and the embeddings) below the cut.
 
@@ -226,11 +251,7 @@ class TextTower(nn.Module):
         return self.above(self.prefix(ids, mask) if below is None else below, mask)
 
     def _layers(self, hidden: Tensor, mask: Tensor, start: int, end: int) -> Tensor:
-        shut = torch.zeros_like(mask, dtype=hidden.dtype).masked_fill(~mask, -1e4)[:, None, None, :]  # (B, 1, 1, L)
-        for layer in self.encoder.encoder.layer[start:end]:
-            out = layer(hidden, shut)
-            hidden = out[0] if isinstance(out, tuple) else out
-        return hidden
+        return run_bert_layers(self.encoder.encoder.layer[start:end], hidden, mask)
 
     def frozen_parameters(self) -> list[nn.Parameter]:
         """The parameters below the cut."""

@@ -164,9 +164,9 @@ class PhaseTrainer:
                 self.accelerator.backward(sum(parts.values()) / parts_of_step)
             if self.stage_2 is not None:
                 self.stage_2.queue()
-            for name, part in self._means(parts).items():
+            means = self._means(parts)
+            for name, part in means.items():
                 sums[name] += part
-                parts[name] = torch.tensor(part)
             self._note_unreadable(batch["skipped"])
             seen += min(self.phase.batch, len(self.dataset))
             if not last:
@@ -179,7 +179,7 @@ class PhaseTrainer:
             if self.stage_2 is not None:
                 self.stage_2.follow(self.model)
             if step % _LOG_EVERY == 0:
-                self._log(step, parts, terms, seen / (time.monotonic() - began))
+                self._log(step, means, terms, seen / (time.monotonic() - began))
             if (step + 1) % self.setting.recipe.save_every == 0 and i + 1 < total:
                 now = facts | {"epochs_done": epoch, "batches_done": i + 1, "sums": dict(sums)}
                 self.folder.save(self.accelerator, self.phase.name, now, self.stage_2)
@@ -193,8 +193,8 @@ class PhaseTrainer:
         means = torch.stack([part.detach().float() for part in parts.values()])
         return dict(zip(parts, self.accelerator.reduce(means, "mean").tolist(), strict=True))
 
-    def _log(self, step: int, parts: dict[str, Tensor], terms: dict[str, float], rate: float) -> None:
-        losses = {name: round(part.item(), 5) for name, part in parts.items()}
+    def _log(self, step: int, means: dict[str, float], terms: dict[str, float], rate: float) -> None:
+        losses = {name: round(part, 5) for name, part in means.items()}
         self.folder.log(step=step, phase=self.phase.name, losses=losses, terms=terms, pictures_per_second=round(rate, 1))
         said = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
         spoken = "/".join(f"{terms[side]:.0f}" for side in ("picture", "text") if side in terms)
@@ -212,8 +212,9 @@ class PhaseTrainer:
         outputs = self.wrapped(batch)
         rows, captions = batch["rows"], batch["captions"]
         if not len(self.gather(rows)):
-            raise LexlipError(f"a whole batch of pictures cannot be read ({batch['skipped'][0]} first): check data.images.")
-        teacher = self.teacher
+            first = next(iter(batch["skipped"]), "seen by another process")  # a process may have had no share of this batch
+            raise LexlipError(f"a whole batch of pictures cannot be read ({first}): check data.images.")
+        teacher = None if self.teacher is None else self.teacher.logits(self.gather(captions), self.gather(rows))
         contrasted = None
         if self.stage_2 is not None:
             with self.accelerator.autocast():
@@ -225,7 +226,7 @@ class PhaseTrainer:
             rows=rows,
             labels=None if self.labels is None else (*self._labels(self.labels), batch["labels"]),
             locked=self.locked,
-            teacher=None if teacher is None else lambda: teacher.logits(self.gather(captions), self.gather(rows)),
+            teacher=teacher,
             contrasted=contrasted,
             gather=self.gather,
         )
