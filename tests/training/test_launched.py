@@ -123,6 +123,10 @@ def test_a_queue_longer_than_half_the_pictures_is_refused(data_settings, tmp_pat
         )
 
 
-def test_too_many_unreadable_pictures_stop_the_run(data_settings, tmp_path):
-    with pytest.raises(LexlipError, match="max_bad"):
-        train(load_recipe(TINY, [*data_settings, *SHORT, "data.max_bad=0.01", f"output={tmp_path}"]))
+@pytest.mark.parametrize("cached", [False, True])
+def test_too_many_unreadable_pictures_stop_the_run(data_settings, tmp_path, cached):
+    settings = [*data_settings, *SHORT, "data.max_bad=0.01", f"output={tmp_path}"]
+    if cached:
+        settings += [f"cache={tmp_path / 'cache'}", "picture.frozen_blocks=2"]
+    with pytest.raises(LexlipError, match=r"1 of 31 pictures of the train split \(3\.2%\) are missing"):
+        train(load_recipe(TINY, settings))

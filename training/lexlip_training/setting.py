@@ -12,7 +12,7 @@ from lexlip_es.errors import LexlipError
 from lexlip_es.images import PictureSpec
 from lexlip_training.build import Built, build
 from lexlip_training.cache import CachedPictures, cache_captions, cache_view
-from lexlip_training.data import Labels, PictureSource, Split, load_split, make_labels, tokenise
+from lexlip_training.data import Labels, PictureSource, Split, check_bad, load_split, make_labels, tokenise
 from lexlip_training.recipe import Recipe
 from lexlip_training.validating import Gallery
 from lexlip_training.views import LivePictures
@@ -95,6 +95,7 @@ def _gallery(recipe: Recipe, built: Built, split: Split, report: Report, *, rand
         for view in range(random_views + 1)
     ]
     unreadable = sorted({file for view in cached for file in view.unreadable})
+    check_bad(len(unreadable), len(split), recipe.data.max_bad, f"the {split.name} split")
     rows = np.flatnonzero(~np.isin(split.files, unreadable))
     split = split.without(unreadable)
     pieces = tokenise(split.texts, built.tokenizer_file, recipe.text.max_tokens)

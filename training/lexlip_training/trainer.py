@@ -204,16 +204,18 @@ class PhaseTrainer:
         if fresh := sorted(set(files) - self.unreadable):
             self.unreadable |= set(fresh)
             self.report(f"unreadable, left out: {', '.join(fresh)}")
-            known = len(self.setting.left_out["train"]) + len(self.unreadable)
-            check_bad(known, len(self.dataset) + known, self.setting.recipe.data.max_bad, "training pictures")
+            before = len(self.setting.left_out["train"])
+            listed, bad = len(self.dataset) + before, before + len(self.unreadable)
+            check_bad(bad, listed, self.setting.recipe.data.max_bad, "the train split")
 
     def _losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], dict[str, float]]:
         """The loss parts of a batch, and the mean number of non-zero terms of each side."""
         outputs = self.wrapped(batch)
         rows, captions = batch["rows"], batch["captions"]
         if not len(self.gather(rows)):
-            first = next(iter(batch["skipped"]), "seen by another process")  # a process may have had no share of this batch
-            raise LexlipError(f"a whole batch of pictures cannot be read ({first}): check data.images.")
+            skipped = batch["skipped"]  # none where this process had no share of the batch
+            which = f"{skipped[0]} first" if skipped else "seen by another process"
+            raise LexlipError(f"a whole batch of pictures cannot be read ({which}): check data.images.")
         teacher = None if self.teacher is None else self.teacher.logits(self.gather(captions), self.gather(rows))
         contrasted = None
         if self.stage_2 is not None:
