@@ -1,4 +1,4 @@
-"""Index bodies: `mappings/*.json`, the single source, with what depends on the model filled in as `_meta.lexlip`.
+"""Index bodies and templates: `mappings/*.json`, the single source, with what depends on the model as `_meta.lexlip`.
 
 A checkout reads the files where they lie; a wheel carries them as `lexlip_es/mappings_json/` (see pyproject.toml).
 """
@@ -9,6 +9,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from lexlip_es.dialects import Family, FieldType, field_type_of, known_to
+from lexlip_es.engines.protocol import ServerInfo
 from lexlip_es.errors import LexlipError, ModelMismatchError
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.names import Kind
@@ -18,7 +20,10 @@ SCHEMA = 1
 LOAD_SETTINGS: dict[str, Any] = {"refresh_interval": "-1", "auto_expand_replicas": False, "number_of_replicas": 0}
 
 
-def _template(family: str) -> dict[str, Any]:
+TEMPLATE_PRIORITY = 500  # above the servers' own templates (100 to 200), of which some match any name with a dash
+
+
+def _family_body(family: Family) -> dict[str, Any]:
     package = Path(str(resources.files("lexlip_es")))
     folders = (package / "mappings_json", package.parent / "mappings")
     for folder in folders:
@@ -28,7 +33,7 @@ def _template(family: str) -> dict[str, Any]:
     raise LexlipError(f"mappings/{family}.json is missing from this installation: install lexlip-es again.")
 
 
-def index_meta(model: ModelFolder, kind: Kind, terms: int) -> dict[str, Any]:
+def index_meta(model: ModelFolder, kind: Kind, terms: int, field_type: FieldType = "rank_features") -> dict[str, Any]:
     """What `_meta.lexlip` says about the documents of an index: who made them, and how they were pruned to `terms` terms."""
     return {
         "schema": SCHEMA,
@@ -37,16 +42,39 @@ def index_meta(model: ModelFolder, kind: Kind, terms: int) -> dict[str, Any]:
         "vocabulary_hash": model.config["vocabulary_hash"],
         "pruning": {"terms": terms},
         "normalise": "l2",
-        "field_type": "rank_features",
+        "field_type": field_type,
     }
 
 
-def index_body(meta: dict[str, Any], *, family: str = "opensearch", shards: int = 1) -> dict[str, Any]:
-    """The body that creates an index: settings and mappings of the family's template, with `_meta.lexlip` = meta."""
-    body = _template(family)
+def index_body(
+    meta: dict[str, Any], *, family: Family = "opensearch", shards: int = 1, server: ServerInfo | None = None
+) -> dict[str, Any]:
+    """The body that creates an index: settings and mappings of the family's file, with `_meta.lexlip` = meta.
+
+    server: what it would refuse because it is older is left out; by default it is as new as the file.
+    """
+    body = _family_body(family)
     body["settings"]["index"]["number_of_shards"] = shards
     body["mappings"] = {"_meta": {"lexlip": meta}, **body["mappings"]}
+    if server is not None and field_type_of(family) == "sparse_vector":
+        body = known_to(server, body)
     return body
+
+
+def template_name(alias: str) -> str:
+    """The name of an alias's index template on the server."""
+    return f"lexlip-{alias}"
+
+
+def template_body(
+    meta: dict[str, Any], alias: str, *, family: Family = "opensearch", shards: int = 1, server: ServerInfo | None = None
+) -> dict[str, Any]:
+    """The composable index template for `ALIAS-*`: any loader that creates such an index gets our mapping, not floats."""
+    return {
+        "index_patterns": [f"{alias}-*"],
+        "priority": TEMPLATE_PRIORITY,
+        "template": index_body(meta, family=family, shards=shards, server=server),
+    }
 
 
 @dataclass(frozen=True)
@@ -73,6 +101,19 @@ class IndexMeta:
     def kind(self) -> Kind:
         """Whether its documents are pictures or texts."""
         return "text" if self.meta["kind"] == "text" else "picture"
+
+    @property
+    def field_type(self) -> FieldType:
+        """What its `terms` are; the oldest indices do not say, and have the only type that there was."""
+        return "sparse_vector" if self.meta.get("field_type") == "sparse_vector" else "rank_features"
+
+    def require_field_type(self, field_type: FieldType | None) -> None:
+        """Raise unless `terms` are of this type; None asks for nothing."""
+        if field_type not in (None, self.field_type):
+            raise LexlipError(
+                f"index {self.index} has a {self.field_type} field, not {field_type}: leave out --field-type, "
+                "or index under another name."
+            )
 
     def require_model(self, model: ModelFolder) -> None:
         """Raise `ModelMismatchError` unless the documents were made by this model."""
