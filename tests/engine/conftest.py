@@ -16,6 +16,7 @@ import pytest
 
 from lexlip_es.engines import ConnectionSettings, Engine, connect, embedded
 from lexlip_es.engines.node.places import Places
+from tests.servers.fixtures import server as server
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Jar:
-    """One line of the lock file: Maven coordinates, SHA-256 in hex, size in bytes."""
+    """One line of a lock file: Maven coordinates, SHA-256 in hex, size in bytes; `packaging` is "jar" or "zip"."""
 
     group: str
     artifact: str
@@ -37,11 +37,12 @@ class Jar:
     classifier: str
     sha256: str
     size: int
+    packaging: str = "jar"
 
     @property
     def file_name(self) -> str:
         """The name that Maven gives the file."""
-        return f"{self.artifact}-{self.version}{'-' + self.classifier if self.classifier else ''}.jar"
+        return f"{self.artifact}-{self.version}{'-' + self.classifier if self.classifier else ''}.{self.packaging}"
 
     def is_at(self, path: Path) -> bool:
         """Whether the file holds the locked bytes."""
@@ -55,17 +56,22 @@ class Jar:
 
 
 def locked_jars() -> list[Jar]:
-    """The jars of this package's OpenSearch, from the lock file's lines `group:artifact:version[:classifier] sha256 bytes`."""
-    text = resources.files(__package__).joinpath(f"opensearch-{VERSION}.lock").read_text("utf-8")
+    """The jars of this package's OpenSearch."""
+    return read_lock(resources.files(__package__).joinpath(f"opensearch-{VERSION}.lock").read_text("utf-8"))
+
+
+def read_lock(text: str) -> list[Jar]:
+    """The jars of a lock file's lines `group:artifact:version[:classifier][@packaging] sha256 bytes`."""
     jars = []
     for line in text.splitlines():
         coordinates, sha256, size = line.split()
+        coordinates, _, packaging = coordinates.partition("@")
         group, artifact, version, *classifier = coordinates.split(":")
-        jars.append(Jar(group, artifact, version, "".join(classifier), sha256, int(size)))
+        jars.append(Jar(group, artifact, version, "".join(classifier), sha256, int(size), packaging or "jar"))
     return jars
 
 
-def fetch(jars: Iterable[Jar], folder: Path, report: Report | None = None) -> list[Path]:
+def fetch(jars: Iterable[Jar], folder: Path, report: Report | None = None, product: str = f"OpenSearch {VERSION}") -> list[Path]:
     """Have every jar in `folder`, checked, and return their paths in the order of `jars`; only what is missing is fetched.
 
     Safe against other processes that fetch into the same folder. Raises `LexlipError` where a jar cannot be had.
@@ -75,7 +81,7 @@ def fetch(jars: Iterable[Jar], folder: Path, report: Report | None = None) -> li
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
         if report:
-            report(f"fetching OpenSearch {VERSION}: {len(missing)} jars, {sum(j.size for j in missing) / 1e6:.0f} MB, once")
+            report(f"fetching {product}: {len(missing)} jars, {sum(j.size for j in missing) / 1e6:.0f} MB, once")
         with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder) as temporary:
             brought = _by_mvn(missing, Path(temporary, "mvn"))
             _take(missing, brought, folder)
@@ -85,7 +91,8 @@ def fetch(jars: Iterable[Jar], folder: Path, report: Report | None = None) -> li
         lacking = [jar.file_name for jar in rest if jar.file_name not in brought]
         if lacking:
             raise LexlipError(
-                f"{len(lacking)} of OpenSearch's jars could not be fetched ({lacking[0]}: {trouble or 'not the locked bytes'}): "
+                f"{len(lacking)} of {product.split()[0]}'s jars could not be fetched "
+                f"({lacking[0]}: {trouble or 'not the locked bytes'}): "
                 "try again when the network is there, or set LEXLIP_ES_URL to an engine that runs."
             )
     return [folder / jar.file_name for jar in wanted]
@@ -115,15 +122,15 @@ def _by_mvn(jars: list[Jar], folder: Path) -> dict[str, Path]:
     options = [f"-DoutputDirectory={folder}", "-DexcludeTransitive=true"]
     with suppress(OSError, subprocess.TimeoutExpired):  # what it did bring is as good as any: the sums decide
         subprocess.run(command + options, stdin=subprocess.DEVNULL, capture_output=True, timeout=MVN_SECONDS, check=False)
-    return {path.name: path for path in folder.glob("*.jar")}
+    return {path.name: path for path in folder.iterdir()}
 
 
 def _pom(jars: list[Jar]) -> str:
     dependencies = "".join(
         f"<dependency><groupId>{escape(jar.group)}</groupId><artifactId>{escape(jar.artifact)}</artifactId>"
-        f"<version>{escape(jar.version)}</version>"
+        f"<version>{escape(jar.version)}</version><type>{escape(jar.packaging)}</type>"
         + (f"<classifier>{escape(jar.classifier)}</classifier>" if jar.classifier else "")
-        + "</dependency>"
+        + "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"
         for jar in jars
     )
     return (
@@ -150,7 +157,7 @@ def _by_jgo(jars: list[Jar], folder: Path) -> tuple[dict[str, Path], str]:
     def bring(jar: Jar) -> Path | str:
         component = context.project(jar.group, jar.artifact).at_version(jar.version)
         try:
-            return Path(component.artifact(jar.classifier).resolve())
+            return Path(component.artifact(jar.classifier, jar.packaging).resolve())
         except Exception as error:  # anything from the HTTP library's errors to RuntimeError
             return type(error).__name__
 

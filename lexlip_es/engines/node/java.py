@@ -51,17 +51,27 @@ def find_java(cache: Path, env: Mapping[str, str], usual_folders: Iterable[str] 
     remembered = _recall(record, variables)
     if remembered is not None:
         return remembered
-    for path in _candidates(env, usual_folders):
-        major = _major(path)
+    for path, major in javas(env, usual_folders):
         if major >= LEAST:
-            home = path.resolve().parent.parent
-            java = Java(path, major, _has_thai(home), any(home.glob("lib/server/classes*.jsa")))
+            java = examine(path, major)
             _remember(record, variables, java)
             return java
     raise LexlipError(
         f"no engine is configured, and OpenSearch cannot be started without Java {LEAST} or later: "
         "set LEXLIP_ES_URL or pip install 'lexlip-es[embedded]'."
     )
+
+
+def javas(env: Mapping[str, str], usual_folders: Iterable[str] = USUAL_FOLDERS) -> Iterator[tuple[Path, int]]:
+    """(launcher, major version) of every Java there is, in the order of `find_java`; 0 for one that does not work."""
+    for path in _candidates(env, usual_folders):
+        yield path, _major(path)
+
+
+def examine(path: Path, major: int) -> Java:
+    """What the runtime of this launcher has."""
+    home = path.resolve().parent.parent
+    return Java(path, major, _has_thai(home), any(home.glob("lib/server/classes*.jsa")))
 
 
 def _candidates(env: Mapping[str, str], usual_folders: Iterable[str]) -> Iterator[Path]:

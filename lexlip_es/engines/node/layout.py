@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lexlip_es.engines.node.java import Java
-from lexlip_es.engines.node.places import VERSION, Places
+from lexlip_es.engines.node.places import Places
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def lay_out(places: Places, jars: list[Path], java: Java, node_name: str) -> lis
     modules = places.engine / "modules"
     shutil.rmtree(modules, ignore_errors=True)
     for module in MODULES:
-        own = [by_name.pop(name) for name in module.jars]
-        if module.name != _NEEDS_THAI or java.thai:
-            _write_module(modules / module.name, module, own)
+        own = [by_name.pop(name) for name in module.jars if name in by_name]  # rank-eval is not published for every version
+        if own and (module.name != _NEEDS_THAI or java.thai):
+            write_module(modules / module.name, module, own, places.version)
     (places.config / "log4j2.properties").write_text(_LOG4J, "utf-8")
     (places.config / "opensearch.yml").write_text(_settings(places, node_name), "utf-8")
     return list(by_name.values())
@@ -81,16 +81,17 @@ def last_layout(places: Places) -> tuple[str, float]:
         return "", 0.0
 
 
-def _write_module(folder: Path, module: Module, jars: list[Path]) -> None:
+def write_module(folder: Path, module: Module, jars: list[Path], version: str, product: str = "opensearch") -> None:
+    """Make the folder of one module: its jars and the descriptor that the server reads."""
     folder.mkdir(parents=True)
     for jar in jars:
         shutil.copyfile(jar, folder / jar.name)
     descriptor = {
         "name": module.name,
         "description": module.name,
-        "version": VERSION,
-        "opensearch.version": VERSION,
-        "java.version": "21",
+        "version": version,
+        f"{product}.version": version,
+        "java.version": "11",  # the least that will do; the node itself asks for more
         "classname": module.plugin,
         "extended.plugins": module.extends,
         "has.native.controller": "false",

@@ -16,6 +16,7 @@ class Places:
 
     engine: Path
     cache: Path
+    version: str = VERSION
 
     @classmethod
     def find(cls, env: Mapping[str, str], home: Path | None = None) -> "Places":
@@ -30,7 +31,7 @@ class Places:
     @property
     def jars(self) -> Path:
         """The locked jars, flat."""
-        return self.cache / f"opensearch-{VERSION}"
+        return self.cache / f"opensearch-{self.version}"
 
     @property
     def state(self) -> Path:

@@ -1,0 +1,31 @@
+"""Which servers there are, and how each is started."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from lexlip_es.engines.node.places import Places
+from tests.servers.elasticsearch import start_elasticsearch
+from tests.servers.server import Server
+
+_STARTS: dict[str, Callable[..., Server]] = {
+    "elasticsearch-9.5.3": partial(start_elasticsearch, version="9.5.3"),
+}
+NAMES = tuple(_STARTS)
+MATRIX = ("opensearch-3.9.0", "opensearch-2.19.6", "elasticsearch-9.5.3", "elasticsearch-8.19.21", "elasticsearch-7.17.29")
+
+
+def start(name: str) -> Server:
+    """Start the server of this name (one of `NAMES`) and wait until it serves; whoever starts it stops it.
+
+    Skips the test where the machine lacks the Java that it needs. Downloads are cached beside those of the embedded node.
+    """
+    cache = Places.find(os.environ).cache / "test-servers"
+    return _STARTS[name](name, cache=cache)
+
+
+def on_servers(*names: str) -> pytest.MarkDecorator:
+    """Mark a test, or a module as `pytestmark`, to run on these servers instead of `MATRIX`."""
+    return pytest.mark.parametrize("server", names, indirect=True, scope="session")

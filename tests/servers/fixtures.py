@@ -1,0 +1,19 @@
+"""The fixture `server`; a conftest imports it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.catalogue import MATRIX, start
+from tests.servers.server import Server
+
+
+@pytest.fixture(scope="session", params=MATRIX)
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """One server after the other, each shared by all tests that ask for it: pytest groups them, so each starts once.
+
+    A test leaves it as it found it: its indices have names of their own, and a cluster setting is set back.
+    """
+    running = start(request.param)
+    yield running
+    running.stop()
