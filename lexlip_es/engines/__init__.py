@@ -1,12 +1,12 @@
-"""Search engines: one small protocol, the OpenSearch client behind it, and an embedded node where no URL is given."""
+"""Search engines: one small protocol, OpenSearch and Elasticsearch behind it, and an embedded node where no URL is given."""
 
 import os
 from collections.abc import Callable
 
+from lexlip_es.engines.answers import version_numbers
 from lexlip_es.engines.errors import EngineUnreachableError, UnknownIndexError
 from lexlip_es.engines.protocol import BulkResult, Engine, JsonObject, ServerInfo
 from lexlip_es.engines.settings import ConnectionSettings
-from lexlip_es.errors import LexlipError
 
 __all__ = [
     "BulkResult",
@@ -24,22 +24,26 @@ def connect(settings: ConnectionSettings | None = None, *, report: Callable[[str
     """Connect to the engine that the settings name, or to the embedded node, which is started when it does not run.
 
     `settings` default to the environment's; `report` is told, once, what a person has to wait for or should know. Raises
-    `LexlipError` where nothing answers, where the server is not one that can be used, or where the node does not start.
+    `LexlipError` where nothing answers, where the server is neither OpenSearch nor Elasticsearch, or where the
+    node does not start.
     """
     settings = ConnectionSettings.from_environment(os.environ) if settings is None else settings
-    from lexlip_es.engines.opensearch import OpenSearchEngine
-
     if not settings.urls:
         from lexlip_es.engines.embedded import ensure_running
+        from lexlip_es.engines.opensearch import OpenSearchEngine
 
         node = ensure_running(report=report)
-        return OpenSearchEngine(ConnectionSettings(urls=(node.url,)), log=node.log)
-    engine = OpenSearchEngine(settings)
-    server = engine.info()
-    if server.product != "opensearch":
-        engine.close()
-        raise LexlipError(
-            f"{settings.display} is {server.product.capitalize()} {server.number}, which this version of lexlip-es "
-            "cannot use yet: set LEXLIP_ES_URL to an OpenSearch, or unset it for the embedded one."
-        )
-    return engine
+        known = ServerInfo("opensearch", version_numbers(node.version), node.version)
+        return OpenSearchEngine(ConnectionSettings(urls=(node.url,)), server=known, log=node.log)
+    from lexlip_es.engines.access import Access
+    from lexlip_es.engines.detection import detect
+
+    access = Access.of(settings)
+    server = detect(settings, access)
+    if server.product == "opensearch":
+        from lexlip_es.engines.opensearch import OpenSearchEngine
+
+        return OpenSearchEngine(settings, access=access, server=server)
+    from lexlip_es.engines.elasticsearch import ElasticsearchEngine
+
+    return ElasticsearchEngine(settings, access=access, server=server)

@@ -34,6 +34,11 @@ class BulkResult:
 class Engine(Protocol):
     """A connected engine. Calls may come from one thread at a time."""
 
+    @property
+    def server(self) -> ServerInfo:
+        """Which server answers, asked once."""
+        ...
+
     def info(self) -> ServerInfo:
         """Ask which server answers."""
         ...
@@ -48,6 +53,10 @@ class Engine(Protocol):
 
     def indices(self, pattern: str) -> dict[str, JsonObject]:
         """Indices that a name, an alias or a wildcard stands for: name -> {aliases, mappings, settings}; empty when none."""
+        ...
+
+    def put_template(self, name: str, body: Mapping[str, Any]) -> None:
+        """Install a composable index template, or replace the one of this name."""
         ...
 
     def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> None:
@@ -95,6 +104,23 @@ class Engine(Protocol):
 
     def force_merge(self, index: str) -> None:
         """Merge an index that is no longer written to into one segment; may take minutes."""
+        ...
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        index: str | None = None,
+        repeatable: bool = True,
+    ) -> JsonObject:
+        """Ask for anything that the other methods do not cover; the answer must be a JSON object.
+
+        `path` is escaped already; `body` is bytes or becomes JSON; `index` is named in errors. What is not `repeatable` is
+        sent again only if it never arrived.
+        """
         ...
 
     def close(self) -> None:
