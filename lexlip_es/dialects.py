@@ -13,10 +13,12 @@ All forms score alike, bit for bit (design contract 1); they differ in where the
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from lexlip_es.engines.protocol import ServerInfo
 from lexlip_es.errors import UsageError
+
+if TYPE_CHECKING:  # the command line imports this file for its options, and no engine
+    from lexlip_es.engines.protocol import ServerInfo
 
 FieldType = Literal["rank_features", "sparse_vector"]
 QueryForm = Literal["rank_feature", "sparse_vector", "term", "query_string", "neural_sparse"]
@@ -66,7 +68,7 @@ def dialect_of_form(form: QueryForm) -> Dialect:
     return Dialect(FIELD_OF[form], form)
 
 
-def dialect_for(server: ServerInfo, field_type: FieldType = "rank_features", form: QueryForm | None = None) -> Dialect:
+def dialect_for(server: "ServerInfo", field_type: FieldType = "rank_features", form: QueryForm | None = None) -> Dialect:
     """The dialect of a server for an index with such a field; `form` overrides the version's choice.
 
     Raises `UsageError` where the server's version has no such field or form, or the form does not ask that field.
@@ -100,7 +102,7 @@ def dialect_for(server: ServerInfo, field_type: FieldType = "rank_features", for
     )
 
 
-def family_for(server: ServerInfo, field_type: FieldType = "rank_features") -> Family:
+def family_for(server: "ServerInfo", field_type: FieldType = "rank_features") -> Family:
     """The file under `mappings/` for a server and a field; raises `UsageError` as `dialect_for` does."""
     dialect_for(server, field_type)
     if server.product == "opensearch":
@@ -113,7 +115,7 @@ def field_type_of(family: Family) -> FieldType:
     return "sparse_vector" if family == "elasticsearch-sparse-vector" else "rank_features"
 
 
-def known_to(server: ServerInfo, body: dict[str, Any]) -> dict[str, Any]:
+def known_to(server: "ServerInfo", body: dict[str, Any]) -> dict[str, Any]:
     """An index body of the family `elasticsearch-sparse-vector` without what the server's version would refuse.
 
     What is left out guards against pruning and against hidden vectors, neither of which such a version does.

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lexlip_es.dialects import Family, FieldType, field_type_of, known_to
+from lexlip_es.dialects import Family, FieldType, family_for, field_type_of, known_to
 from lexlip_es.engines.protocol import ServerInfo
 from lexlip_es.errors import LexlipError, ModelMismatchError
 from lexlip_es.model_folder import ModelFolder
@@ -61,20 +61,39 @@ def index_body(
     return body
 
 
-def template_name(alias: str) -> str:
-    """The name of an alias's index template on the server."""
-    return f"lexlip-{alias}"
+@dataclass(frozen=True)
+class IndexTemplate:
+    """A composable index template and its name on the server: what `PUT /_index_template/NAME` takes."""
+
+    name: str
+    body: dict[str, Any]
 
 
-def template_body(
-    meta: dict[str, Any], alias: str, *, family: Family = "opensearch", shards: int = 1, server: ServerInfo | None = None
-) -> dict[str, Any]:
-    """The composable index template for `ALIAS-*`: any loader that creates such an index gets our mapping, not floats."""
-    return {
+def model_template(
+    model: ModelFolder,
+    alias: str,
+    kind: Kind = "picture",
+    *,
+    family: Family | None = None,
+    terms: int | None = None,
+    shards: int = 1,
+    server: ServerInfo | None = None,
+) -> IndexTemplate:
+    """The template for `ALIAS-*`: any loader that creates such an index gets our mapping, not floats where terms should be.
+
+    family: by default the server's, and `opensearch` where none is given. Raises `UsageError` for one that the server lacks.
+    """
+    if server is not None:
+        chosen = family_for(server, field_type_of(family) if family else "rank_features")
+    else:
+        chosen = family or "opensearch"
+    meta = index_meta(model, kind, terms or model.pruning.picture_terms, field_type_of(chosen))
+    body = {
         "index_patterns": [f"{alias}-*"],
         "priority": TEMPLATE_PRIORITY,
-        "template": index_body(meta, family=family, shards=shards, server=server),
+        "template": index_body(meta, family=chosen, shards=shards, server=server),
     }
+    return IndexTemplate(f"lexlip-{alias}", body)
 
 
 @dataclass(frozen=True)

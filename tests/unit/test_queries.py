@@ -1,15 +1,29 @@
 import json
+import re
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexlip_es.lexicon import Lexicon
-from lexlip_es.queries import ranking_body, read_hit, search_body, term_shares, terms_query
+from lexlip_es.dialects import Dialect, QueryForm
+from lexlip_es.errors import LexlipError, UsageError
+from lexlip_es.lexicon import Lexicon, feature_name
+from lexlip_es.queries import (
+    exact_shares,
+    explain_request,
+    fit_clauses,
+    query_string,
+    ranking_body,
+    read_hit,
+    search_body,
+    term_shares,
+    terms_query,
+)
 from lexlip_es.weights import SparseWeights, prepare_documents, reference_scores
 
-LEXICON = Lexicon([f"piece{i}" for i in range(30)] + ["dog", "##dog", "."])
+LEXICON = Lexicon([f"piece{i}" for i in range(30)] + ["dog", "##dog", ".", '"', "\\", "*", "日"])
 rows = st.dictionaries(st.integers(0, len(LEXICON) - 1), st.floats(2**-20, 2**10, width=32), min_size=1, max_size=20)
 
 
@@ -34,8 +48,97 @@ def test_terms_stay_on_the_server_unless_asked_for() -> None:
     assert search_body(row, LEXICON, 10, fields=[])["_source"] is False
 
 
-def test_hits_are_not_counted_which_would_cost_time() -> None:
-    assert search_body(batch({1: 1.0}).row(0), LEXICON, 3)["track_total_hits"] is False
+def test_hits_are_counted_where_the_dialect_says_so_alone() -> None:
+    row = batch({1: 1.0}).row(0)
+    assert search_body(row, LEXICON, 3)["track_total_hits"] is False
+    counting = Dialect("rank_features", "rank_feature", track_total_hits=True)
+    assert search_body(row, LEXICON, 3, dialect=counting)["track_total_hits"] is True
+
+
+def weights_of(query: dict[str, Any], form: QueryForm) -> dict[str, float]:
+    """Feature name -> weight, read back as an engine reads the query."""
+    if form == "sparse_vector":
+        assert query["sparse_vector"]["prune"] is False
+        return dict(query["sparse_vector"]["query_vector"])
+    if form == "neural_sparse":
+        return dict(query["neural_sparse"]["terms"]["query_tokens"])
+    if form == "term":
+        clauses = [clause["term"]["terms"] for clause in query["bool"]["should"]]
+        return {clause["value"]: clause["boost"] for clause in clauses}
+    written = re.fullmatch(r"terms:\((.*)\)", query["query_string"]["query"])
+    assert written
+    found = {}
+    for quoted, weight in re.findall(r'"((?:[^"\\]|\\.)*)"\^([0-9.]+)(?: |$)', written[1]):
+        found[re.sub(r"\\(.)", r"\1", quoted)] = float(np.float32(weight))
+    return found
+
+
+@given(rows)
+@pytest.mark.parametrize("form", ["sparse_vector", "neural_sparse", "term", "query_string"])
+def test_every_form_says_every_term_with_its_exact_weight(form: QueryForm, row: dict[int, float]) -> None:
+    asked = {term: min(weight, 64.0) for term, weight in row.items()}
+    query = json.loads(json.dumps(terms_query(batch(asked).row(0), LEXICON, form=form)))
+    assert weights_of(query, form) == {LEXICON.name(term): weight for term, weight in asked.items()}
+
+
+def test_query_string_is_one_line_of_lucene_with_plain_decimals() -> None:
+    line = query_string(batch({30: 2.0, 33: 0.5, 34: 1e-7}).row(0), LEXICON)
+    assert line == r'terms:("dog"^2 "\""^0.5 "\\"^0.0000001)'
+
+
+def test_neural_sparse_refuses_a_weight_that_the_plugin_would() -> None:
+    with pytest.raises(UsageError, match="up to 64 and this query has 65"):
+        terms_query(batch({1: 65.0, 2: 1.0}).row(0), LEXICON, form="neural_sparse")
+
+
+@pytest.mark.parametrize("form", ["rank_feature", "term", "sparse_vector", "query_string", "neural_sparse"])
+def test_a_filter_stands_beside_the_query_and_adds_no_score(form: QueryForm) -> None:
+    clause = {"term": {"folder": "2024"}}
+    query = terms_query(batch({1: 1.0}).row(0), LEXICON, form=form, filter=clause)["bool"]
+    assert query.pop("filter") == clause
+    if form in ("rank_feature", "term"):
+        assert query["minimum_should_match"] == 1 and query["should"]
+    else:
+        assert query == {"must": [terms_query(batch({1: 1.0}).row(0), LEXICON, form=form)]}
+
+
+def test_more_clauses_than_a_server_takes_are_cut_by_weight() -> None:
+    row = batch({1: 1.0, 2: 3.0, 3: 2.0}).row(0)
+    assert fit_clauses(row, None) == (row, 0)
+    assert fit_clauses(row, 3)[1] == 0
+    fitting, dropped = fit_clauses(row, 2)
+    assert (fitting[0].tolist(), fitting[1].tolist(), dropped) == ([2, 3], [3.0, 2.0], 1)
+
+
+def test_the_clauses_of_a_filter_count_too_and_a_list_of_values_is_one() -> None:
+    row = batch({term: 1.0 + term for term in range(10)}).row(0)
+    both = {"bool": {"should": [{"term": {"path": "a"}}, {"term": {"path": "b"}}]}}
+    assert fit_clauses(row, 10, both)[1] == 2
+    assert fit_clauses(row, 11, {"terms": {"path": [str(i) for i in range(2000)]}})[1] == 0
+    assert len(fit_clauses(row, 1, both)[0][0]) == 1  # a query keeps its heaviest term whatever the filter is
+
+
+def test_explaining_asks_for_the_named_documents_by_one_clause_a_term() -> None:
+    row = batch({30: 2.0, 32: 1.0}).row(0)
+    body, params = explain_request(row, LEXICON, ["ab"], Dialect("sparse_vector", "sparse_vector"))
+    assert params == {"include_named_queries_score": True}
+    assert [clause["term"]["terms"]["_name"] for clause in body["query"]["bool"]["should"]] == ["dog", "%2E"]
+    assert body["query"]["bool"]["filter"] == {"ids": {"values": ["ab"]}}
+    body, params = explain_request(row, LEXICON, ["ab"], Dialect("rank_features", "rank_feature", named_scores=False))
+    assert (body["explain"], params) == (True, {})
+    assert not any("_name" in clause["rank_feature"] for clause in body["query"]["bool"]["should"])
+
+
+def test_shares_are_read_from_named_clauses_or_from_an_explanation() -> None:
+    assert exact_shares({"matched_queries": {"dog": 1.5, "%2E": 0.25}}) == {"dog": 1.5, "%2E": 0.25}
+    leaves = [
+        {"value": value, "description": f"Linear function on the terms field for the {name} feature, computed as w * S from:"}
+        for name, value in ((feature_name("dog"), 1.5), (feature_name("."), 0.25))
+    ]
+    explained = {"value": 1.75, "description": "sum of:", "details": [{"description": "sum of:", "details": leaves}]}
+    assert exact_shares({"_explanation": explained}) == {"dog": 1.5, "%2E": 0.25}
+    with pytest.raises(LexlipError, match="does not explain"):
+        exact_shares({"matched_queries": ["dog"]})
 
 
 def test_another_field_can_be_asked() -> None:
