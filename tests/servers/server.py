@@ -92,6 +92,11 @@ def make_folder(name: str) -> Path:
     return folder
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove what a start wrote; a link in it is removed, not followed."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def launch(
     server: Server, arguments: list[str], places: Places, env: dict[str, str] | None = None, user: str | None = None
 ) -> Server:
@@ -120,7 +125,7 @@ def launch(
     def end() -> None:
         atexit.unregister(end)
         end_group(child)
-        shutil.rmtree(places.engine, ignore_errors=True)
+        remove_folder(places.engine)
 
     atexit.register(end)  # for whoever forgets, or never gets to it
     server.group, server.end = child.pid, end

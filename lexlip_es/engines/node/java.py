@@ -71,7 +71,8 @@ def javas(env: Mapping[str, str], usual_folders: Iterable[str] = USUAL_FOLDERS) 
 def examine(path: Path, major: int) -> Java:
     """What the runtime of this launcher has."""
     home = path.resolve().parent.parent
-    return Java(path, major, _has_thai(home), any(home.glob("lib/server/classes*.jsa")))
+    archives = major >= 19 and any(home.glob("lib/server/classes*.jsa"))  # before 19 a JVM makes none by itself
+    return Java(path, major, _has_thai(home), archives)
 
 
 def _candidates(env: Mapping[str, str], usual_folders: Iterable[str]) -> Iterator[Path]:

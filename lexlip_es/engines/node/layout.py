@@ -55,14 +55,14 @@ rootLogger.appenderRef.console.ref = console
 """
 
 
-def lay_out(places: Places, jars: list[Path], java: Java, node_name: str) -> list[Path]:
+def lay_out(places: Places, jars: list[Path], java: Java, node_name: str, known: tuple[Module, ...] = MODULES) -> list[Path]:
     """Write configuration and modules for this start; return the jars that belong on the class path."""
     by_name = {re.sub(r"-\d[^/]*\.jar$", "", jar.name): jar for jar in jars}
     for folder in (places.engine, places.config, places.data, places.logs):
         folder.mkdir(parents=True, exist_ok=True)
     modules = places.engine / "modules"
     shutil.rmtree(modules, ignore_errors=True)
-    for module in MODULES:
+    for module in known:
         own = [by_name.pop(name) for name in module.jars if name in by_name]  # rank-eval is not published for every version
         if own and (module.name != _NEEDS_THAI or java.thai):
             write_module(modules / module.name, module, own, places.version)
