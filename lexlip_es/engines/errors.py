@@ -9,6 +9,9 @@ from lexlip_es.engines.retries import OVERLOADED, TemporaryFailure
 from lexlip_es.errors import LexlipError
 
 
+_BROKE_OFF = "broke off the TLS connection, as servers do that want another certificate of their users (LEXLIP_ES_CLIENT_CERT)"
+
+
 class UnknownIndexError(LexlipError):
     """The index or alias that was asked for does not exist on the engine."""
 
@@ -97,7 +100,9 @@ def lost(server: str, error: Exception, log: Path | None) -> TemporaryFailure:
     """What a connection that was not made, or ended without an answer, means: another try may do better."""
     import urllib3.exceptions as client
 
-    if isinstance(error, client.NameResolutionError):
+    if isinstance(error, client.SSLError):
+        cause = f"it {_BROKE_OFF}"
+    elif isinstance(error, client.NameResolutionError):
         cause = "its name is not known"
     elif "[Errno" in str(error):  # reads like "...: Failed to establish a new connection: [Errno 111] Connection refused"
         cause = one_line(str(error).rpartition("] ")[2].strip("')( ")).lower()
@@ -123,6 +128,8 @@ def tls_error(server: str, cause: str) -> LexlipError:
             f"the certificate of {server} is made out for another name ({one_line(cause, 200)}): "
             "write LEXLIP_ES_URL with a name that it holds."
         )
+    if "EOF_OCCURRED" in telling:
+        return LexlipError(f"{server} {_BROKE_OFF}.")
     if "CERTIFICATE_REQUIRED" in telling or "ALERT" in telling:
         return LexlipError(
             f"{server} demands a certificate of its users, and this one's, if any, is not accepted ({one_line(cause, 160)}): "

@@ -262,6 +262,8 @@ class HttpEngine(ABC):
                 raise TemporaryFailure(late, 0, reached=True) from error
             raise late from error
         except urllib3.exceptions.SSLError as error:
+            if "EOF occurred" in str(error):  # the other end went away, perhaps to come back
+                raise lost(self._where, error, self._log) from error
             raise tls_error(self._where, str(error)) from error
         except UnicodeDecodeError as error:
             raise UnreadableAnswerError(self._where) from error

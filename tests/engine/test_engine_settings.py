@@ -1,3 +1,4 @@
+import base64
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,60 @@ def test_two_ways_to_log_in_are_refused() -> None:
 def test_missing_certificates_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"ca\.pem"):
         read(CA_CERTS=str(tmp_path / "ca.pem"))
+
+
+def test_a_fingerprint_is_sixty_four_digits_with_or_without_colons(tmp_path: Path) -> None:
+    colons = ":".join(["AB"] * 32)
+    assert read(CA_FINGERPRINT=colons).ca_fingerprint == "ab" * 32
+    for wrong in ("ab" * 20, "xy" * 32):  # a SHA-1, and no digits
+        with pytest.raises(UsageError, match="LEXLIP_ES_CA_FINGERPRINT is not a SHA-256"):
+            read(CA_FINGERPRINT=wrong)
+    ca = tmp_path / "ca.pem"
+    ca.touch()
+    with pytest.raises(UsageError, match="CA_FINGERPRINT are both set"):
+        read(CA_FINGERPRINT=colons, CA_CERTS=str(ca))
+
+
+def test_a_client_certificate_may_hold_its_key_but_no_key_comes_alone(tmp_path: Path) -> None:
+    file = tmp_path / "ann.pem"
+    file.touch()
+    assert read(CLIENT_CERT=str(file)).client_cert == file
+    with pytest.raises(UsageError, match="LEXLIP_ES_CLIENT_KEY is set without"):
+        read(CLIENT_KEY=str(file))
+    with pytest.raises(UsageError, match=r"LEXLIP_ES_CLIENT_CERT names .*bob\.pem"):
+        read(CLIENT_CERT=str(tmp_path / "bob.pem"))
+
+
+def cloud_id(decoded: str) -> str:
+    return "my pictures:" + base64.b64encode(decoded.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("decoded", "url"),
+    [
+        ("eu-west-1.aws.found.io$ab12$cd34", "https://ab12.eu-west-1.aws.found.io:443"),
+        ("cloud.example:9243$ab12$", "https://ab12.cloud.example:9243"),
+        ("cloud.example$ab12:9244$cd34:9245", "https://ab12.cloud.example:9244"),
+    ],
+)
+def test_a_cloud_id_names_the_engine(decoded: str, url: str) -> None:
+    assert read(CLOUD_ID=cloud_id(decoded), API_KEY="key").urls == (url,)
+    assert read("http://option:1", CLOUD_ID=cloud_id(decoded)).urls == ("http://option:1",)
+    with pytest.raises(UsageError, match="LEXLIP_ES_URL and LEXLIP_ES_CLOUD_ID are both set"):
+        read(CLOUD_ID=cloud_id(decoded), URL="http://a")
+
+
+@pytest.mark.parametrize("given", ["hush", cloud_id("cloud.example"), cloud_id("$ab$"), cloud_id("a/b$c$"), cloud_id("ä$b$c")])
+def test_a_cloud_id_that_cannot_be_read_is_not_shown(given: str) -> None:
+    with pytest.raises(UsageError, match="LEXLIP_ES_CLOUD_ID cannot be read") as refused:
+        read(CLOUD_ID=given)
+    assert given not in str(refused.value)
+
+
+def test_signing_for_amazon_is_a_login_of_its_own() -> None:
+    settings = read(URL="https://a", AWS_REGION="eu-west-1")
+    assert (settings.aws_region, settings.aws_service) == ("eu-west-1", "es")
+    with pytest.raises(UsageError, match="more than one way"):
+        read(AWS_REGION="eu-west-1", BEARER="token")
+    with pytest.raises(UsageError, match="write es, or aoss"):
+        read(AWS_REGION="eu-west-1", AWS_SERVICE="s3")
