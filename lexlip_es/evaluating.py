@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lexlip_es.bootstrap import Interval
 from lexlip_es.captions import Text, read_captions, read_names, read_texts
+from lexlip_es.dialects import Dialect, QueryForm, dialect_for
 from lexlip_es.drift import Drift
 from lexlip_es.encoders import Encoder
 from lexlip_es.engines.protocol import Engine
@@ -27,7 +28,7 @@ from lexlip_es.lexicon import Lexicon
 from lexlip_es.model_folder import ModelFolder, Pruning
 from lexlip_es.names import index_name
 from lexlip_es.queries import ranking_body
-from lexlip_es.searching import read_index_meta
+from lexlip_es.searching import fit_to_server, read_index_meta
 from lexlip_es.sparsity import Sparsity
 from lexlip_es.weights import SparseWeights, prepare_documents, prepare_queries, reference_scores
 
@@ -162,8 +163,8 @@ def measure_text_to_picture(queries: SparseWeights, documents: SparseWeights, da
 class IndexedData:
     """Captioned pictures in two indices that `lexlip-es index` made: places of their documents, and all that compete there.
 
-    `terms` is how many a document keeps, in both; candidates count other documents of the indices too, and documents that are
-    missing because they have no term, which compete with score 0.
+    `terms` is how many a document keeps, in both, and the dialects say how each index is asked; candidates count other documents
+    of the indices too, and documents that are missing because they have no term, which compete with score 0.
     """
 
     engine: Engine
@@ -171,6 +172,8 @@ class IndexedData:
     pictures: str
     texts: str
     terms: int
+    picture_dialect: Dialect
+    text_dialect: Dialect
     place_of_picture: Mapping[Identity, int]
     place_of_text: Mapping[Identity, int]
 
@@ -185,8 +188,12 @@ class IndexedData:
         texts: str | None,
         picture_collection: str,
         text_collection: str,
+        form: QueryForm | None = None,
     ) -> "IndexedData":
-        """Look at both indices; raises `LexlipError` for one that is missing or prunes otherwise, or another model."""
+        """Look at both indices; raises `LexlipError` for one that is missing or prunes otherwise, or another model.
+
+        `form` overrides the query that suits the server, as for a `Searcher`.
+        """
         names = index_name(pictures), index_name(texts, "text")
         metas = [read_index_meta(engine, name) for name in names]
         for meta in metas:
@@ -194,23 +201,37 @@ class IndexedData:
         terms, other = (meta.meta["pruning"]["terms"] for meta in metas)
         if terms != other:
             raise LexlipError(f"{names[0]} keeps {terms} terms and {names[1]} {other}: index one of them again with --terms.")
+        picture_dialect, text_dialect = (dialect_for(engine.server, meta.field_type, form) for meta in metas)
         return cls(
             engine,
             data,
             *names,
             terms,
+            picture_dialect,
+            text_dialect,
             {(picture_collection, path_text(os.fsencode(name))): i for i, name in enumerate(data.names)},
             {(text_collection, text.key): j for j, text in enumerate(data.texts)},
         )
 
 
-def measure_on_engine(indexed: IndexedData, model: ModelFolder, encoded: EncodedPictures, pruning: Pruning) -> Measured:
-    """Rank by searching; raises `LexlipError` when a picture or a text is not in its index."""
+def measure_on_engine(
+    indexed: IndexedData,
+    model: ModelFolder,
+    encoded: EncodedPictures,
+    pruning: Pruning,
+    report: Callable[[str], None] = lambda _: None,
+) -> Measured:
+    """Rank by searching; raises `LexlipError` when a picture or a text is not in its index.
+
+    `report` is told once for each direction if queries had more terms than the server takes.
+    """
     engine, data = indexed.engine, indexed.data
     n_pictures = _candidates(engine, indexed.pictures, indexed.place_of_picture, encoded.pictures)
     n_texts = _candidates(engine, indexed.texts, indexed.place_of_text, encoded.texts)
-    text_queries = search_bodies(prepare_queries(encoded.texts, pruning.query_terms), model, n_pictures)
-    picture_queries = search_bodies(prepare_queries(encoded.pictures, pruning.picture_terms), model, n_texts)
+    sentences = _fitted(engine, indexed.picture_dialect, prepare_queries(encoded.texts, pruning.query_terms), report)
+    examples = _fitted(engine, indexed.text_dialect, prepare_queries(encoded.pictures, pruning.picture_terms), report)
+    text_queries = search_bodies(sentences, model, n_pictures, indexed.picture_dialect)
+    picture_queries = search_bodies(examples, model, n_texts, indexed.text_dialect)
     by_text = _search_all(engine, indexed.pictures, text_queries, indexed.place_of_picture, n_pictures)
     by_picture = _search_all(engine, indexed.texts, picture_queries, indexed.place_of_text, n_texts)
     text_ranks = np.array([rank_of_best(scores, [gold]) for scores, gold in zip(by_text, data.gold, strict=True)])
@@ -218,23 +239,40 @@ def measure_on_engine(indexed: IndexedData, model: ModelFolder, encoded: Encoded
     return _measured(text_ranks, picture_ranks, n_pictures, n_texts)
 
 
-def search_bodies(queries: SparseWeights, model: ModelFolder, candidates: int) -> Iterator[dict[str, Any]]:
-    """A request for each query that returns the scores of all candidates, or of the most that an engine gives at once."""
+def _fitted(engine: Engine, dialect: Dialect, queries: SparseWeights, report: Callable[[str], None]) -> SparseWeights:
+    """Queries cut to as many terms as the server takes of the longest of them."""
+    if not len(queries):
+        return queries
+    (terms, _), notes = fit_to_server(engine, dialect, queries.row(int(np.argmax(queries.counts))))
+    for note in notes:
+        report(note)
+    return queries.top_k(len(terms))
+
+
+def search_bodies(
+    queries: SparseWeights, model: ModelFolder, candidates: int, dialect: Dialect
+) -> Iterator[dict[str, Any] | None]:
+    """A request for each query that returns the scores of all candidates, or of the most that an engine gives at once.
+
+    None for a query without a term, which is no request.
+    """
     size = min(candidates, _RESULT_WINDOW)
-    return (ranking_body(queries.row(i), model.lexicon, size) for i in range(len(queries)))
+    for i in range(len(queries)):
+        row = queries.row(i)
+        yield ranking_body(row, model.lexicon, size, dialect=dialect) if len(row[0]) else None
 
 
 def _search_all(
-    engine: Engine, index: str, bodies: Iterable[dict[str, Any]], places: Mapping[Identity, int], candidates: int
+    engine: Engine, index: str, bodies: Iterable[dict[str, Any] | None], places: Mapping[Identity, int], candidates: int
 ) -> Iterator[NDArray[np.float32]]:
     """For each query every candidate's score (N,), known documents first; 0 for what the engine did not return."""
     for batch in batched(bodies, _SEARCHES_AT_ONCE):
-        asked = [body for body in batch if body["query"]["bool"]["should"]]
+        asked = [body for body in batch if body is not None]
         answers = iter(engine.msearch(index, asked))
         for body in batch:
             scores = np.zeros(candidates, np.float32)
             others = len(places)
-            for hit in next(answers)["hits"]["hits"] if body["query"]["bool"]["should"] else ():
+            for hit in next(answers)["hits"]["hits"] if body is not None else ():
                 place = places.get((hit["fields"]["collection"][0], hit["fields"]["path"][0]))
                 if place is None:
                     place, others = others, others + 1

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from lexlip_es.dialects import Family, field_type_of
 from lexlip_es.documents import bulk_action
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.indexing import Run, Source
@@ -31,7 +32,7 @@ class _Interrupted(Exception):
     """Leaves the files unwritten."""
 
 
-def export_source(run: Run, source: Source, out: Path, index: str | None = None) -> Report:
+def export_source(run: Run, source: Source, out: Path, index: str | None = None, *, family: Family = "opensearch") -> Report:
     """Write the bulk lines of a source, and beside them the body that creates its index.
 
     PUT the body as `ALIAS-000001`, then POST the lines to `_bulk`: the result is the index that `index_source` makes. Both files
@@ -39,7 +40,8 @@ def export_source(run: Run, source: Source, out: Path, index: str | None = None)
     written.
     """
     body_file, alias = index_file(out), index_name(index, source.kind)
-    body = index_body(index_meta(run.encoder.model, source.kind, run.terms)) | {"aliases": {alias: {}}}
+    meta = index_meta(run.encoder.model, source.kind, run.terms, field_type_of(family))
+    body = index_body(meta, family=family) | {"aliases": {alias: {}}}
     started = time.perf_counter()
     try:
         # Left in reverse order: the new body is in place before the new lines are, never new lines beside an old body.

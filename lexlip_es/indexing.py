@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from lexlip_es.captions import Captions, Text, read_captions, read_names, read_texts
+from lexlip_es.dialects import FieldType
 from lexlip_es.documents import Document, document_id, picture_document, text_document
 from lexlip_es.encoders import Encoder
 from lexlip_es.engines.protocol import Engine
@@ -62,13 +63,15 @@ class Source(Protocol):
         ...
 
 
-def index_source(engine: Engine, run: Run, source: Source, index: str | None = None) -> Report:
-    """Index a source under an alias (default `pictures` or `texts`).
+def index_source(
+    engine: Engine, run: Run, source: Source, index: str | None = None, *, field_type: FieldType | None = None
+) -> Report:
+    """Index a source under an alias (default `pictures` or `texts`); `field_type` as for `open_target`.
 
     Raises `LexlipError` for a dead engine or an index that does not fit; what was done until then is in the run's report.
     """
     alias = index_name(index, source.kind)
-    with open_target(engine, alias, run.encoder.model, source.kind, run.terms) as target:
+    with open_target(engine, alias, run.encoder.model, source.kind, run.terms, field_type=field_type) as target:
         _send(engine, target.index, run, source.documents(run))
         target.complete = not run.report.interrupted
     return run.report

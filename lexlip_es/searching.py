@@ -3,10 +3,11 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lexlip_es.dialects import Dialect, QueryForm, dialect_for
 from lexlip_es.encoders import Encoder
 from lexlip_es.engines.errors import UnknownIndexError
 from lexlip_es.engines.protocol import Engine
@@ -14,7 +15,7 @@ from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.images import open_picture
 from lexlip_es.mappings import IndexMeta
 from lexlip_es.names import index_name
-from lexlip_es.queries import Hit, read_hit, search_body
+from lexlip_es.queries import Filter, Hit, fit_clauses, read_hit, search_body
 from lexlip_es.weights import Row, prepare_documents, prepare_queries
 
 
@@ -89,7 +90,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The hits of one search. `took_ms` is the engine's own time, `total_ms` the whole search's, encoding included."""
+    """The hits of one search. `took_ms` is the engine's own time, `total_ms` the whole search's, encoding included.
+
+    `notes` say what a person should know about them, such as terms that the server could not take.
+    """
 
     query: str
     index: str
@@ -97,6 +101,7 @@ class SearchResult:
     took_ms: int
     total_ms: float
     hits: list[Hit]
+    notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """The result as design contract 9 gives it."""
@@ -107,6 +112,7 @@ class SearchResult:
             "took_ms": self.took_ms,
             "total_ms": round(self.total_ms, 2),
             "hits": [hit.to_json() for hit in self.hits],
+            **({"notes": self.notes} if self.notes else {}),
         }
 
 
@@ -121,14 +127,48 @@ def read_index_meta(engine: Engine, name: str) -> IndexMeta:
     return IndexMeta.of(index, body["mappings"])
 
 
+def fit_to_server(engine: Engine, dialect: Dialect, row: Row, filter: Filter | None = None) -> tuple[Row, list[str]]:
+    """The row without its lightest terms where there are more than the server takes, and a sentence that says how many went.
+
+    A server that may have another limit is asked for it only when a query exceeds the usual one.
+    """
+    fitting, dropped = fit_clauses(row, dialect.max_clauses, filter)
+    if dropped and engine.server.product == "opensearch":
+        fitting, dropped = fit_clauses(row, _clause_setting(engine, dialect), filter)
+    if not dropped:
+        return fitting, []
+    return fitting, [
+        f"{dropped} of {len(row[0])} query terms, the lightest, were left out: the server takes no more clauses "
+        "(indices.query.bool.max_clause_count)."
+    ]
+
+
+def _clause_setting(engine: Engine, dialect: Dialect) -> int | None:
+    """The cluster's limit, which can be changed while it runs; the usual one where the user may not read settings."""
+    try:
+        answer = engine.request("GET", "/_cluster/settings", params={"include_defaults": "true", "flat_settings": "true"})
+    except LexlipError:
+        return dialect.max_clauses
+    for level in ("transient", "persistent", "defaults"):
+        found = answer.get(level, {}).get("indices.query.bool.max_clause_count")
+        if found is not None:
+            return int(found)
+    return dialect.max_clauses
+
+
 class Searcher:
     """Searches one index with one model; the index's model is checked once, when the searcher is made."""
 
-    def __init__(self, engine: Engine, encoder: Encoder, index: str | None = None) -> None:
-        """Raises `LexlipError` for an unknown or foreign index, `ModelMismatchError` for one made with another model."""
+    def __init__(self, engine: Engine, encoder: Encoder, index: str | None = None, form: QueryForm | None = None) -> None:
+        """`form` overrides the query that suits the server.
+
+        Raises `LexlipError` for an unknown or foreign index, `ModelMismatchError` for one made with another model, `UsageError`
+        for a form that the server or the index does not have.
+        """
         self.engine, self.encoder, self.index = engine, encoder, index_name(index)
         self.meta = read_index_meta(engine, self.index)
         self.meta.require_model(encoder.model)
+        self.dialect = dialect_for(engine.server, self.meta.field_type, form)
 
     def by_text(self, text: str, k: int = 10) -> SearchResult:
         """The k best documents for a sentence; raises `UsageError` for a text without a term to search by."""
@@ -138,12 +178,14 @@ class Searcher:
         """The k best documents for a picture: its texts in a text index, similar pictures in a picture index."""
         return self.search(Subject.of(self.encoder, picture=picture), k)
 
-    def search(self, subject: Subject, k: int = 10) -> SearchResult:
-        """The k best documents for a subject that this model encoded."""
+    def search(self, subject: Subject, k: int = 10, *, filter: Filter | None = None) -> SearchResult:
+        """The k best documents (that match the filter, a clause of the engine's) for a subject that this model encoded."""
         with_caption = self.meta.kind == "text"
         fields: Sequence[str] = ("path", "collection", "terms", *(("caption",) if with_caption else ()))
         lexicon = self.encoder.model.lexicon
-        answer = self.engine.search(self.index, search_body(subject.row, lexicon, k, fields=fields))
-        hits = [read_hit(hit, subject.row, lexicon, with_caption=with_caption) for hit in answer["hits"]["hits"]]
+        row, notes = fit_to_server(self.engine, self.dialect, subject.row, filter)
+        body = search_body(row, lexicon, k, dialect=self.dialect, fields=fields, filter=filter)
+        answer = self.engine.search(self.index, body)
+        hits = [read_hit(hit, row, lexicon, with_caption=with_caption) for hit in answer["hits"]["hits"]]
         total_ms = 1000 * (time.perf_counter() - subject.started)
-        return SearchResult(subject.name, self.index, self.encoder.model.identity, int(answer["took"]), total_ms, hits)
+        return SearchResult(subject.name, self.index, self.encoder.model.identity, int(answer["took"]), total_ms, hits, notes)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from lexlip_es.dialects import FieldType, family_for
 from lexlip_es.engines.protocol import Engine
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.mappings import LOAD_SETTINGS, IndexMeta, index_body, index_meta
@@ -32,13 +33,23 @@ class Target:
 
 
 @contextmanager
-def open_target(engine: Engine, alias: str, model: ModelFolder, kind: Kind, terms: int, *, shards: int = 1) -> Iterator[Target]:
+def open_target(
+    engine: Engine,
+    alias: str,
+    model: ModelFolder,
+    kind: Kind,
+    terms: int,
+    *,
+    field_type: FieldType | None = None,
+    shards: int = 1,
+) -> Iterator[Target]:
     """The index behind the alias, created where there is none; on leaving, a new one is made searchable and the alias set.
 
-    A load that was interrupted is taken up again. Raises `LexlipError` for a foreign index, another kind of documents, or an
-    alias over several indices, `ModelMismatchError` for another model or number of terms.
+    field_type: what `terms` are in a new index, by default `rank_features`; one that is there must not have another. A load that
+    was interrupted is taken up again. Raises `LexlipError` for a foreign index, another kind of documents, or an alias over
+    several indices, `ModelMismatchError` for another model or number of terms, `UsageError` for a field that the server lacks.
     """
-    target = _find(engine, alias, model, kind, terms, shards)
+    target = _find(engine, alias, model, kind, terms, field_type, shards)
     yield target
     # Not in a `finally`: after an error the engine may be gone, and a load that did not end must not look complete. The next
     # run finds it by its name and its `_meta.lexlip.load`, and ends it.
@@ -48,7 +59,9 @@ def open_target(engine: Engine, alias: str, model: ModelFolder, kind: Kind, term
         engine.refresh(target.index)
 
 
-def _find(engine: Engine, alias: str, model: ModelFolder, kind: Kind, terms: int, shards: int) -> Target:
+def _find(
+    engine: Engine, alias: str, model: ModelFolder, kind: Kind, terms: int, field_type: FieldType | None, shards: int
+) -> Target:
     serving = engine.indices(alias)
     if len(serving) > 1:
         raise LexlipError(f"alias {alias} stands for {len(serving)} indices, so it is unclear where to write: name another one.")
@@ -57,9 +70,11 @@ def _find(engine: Engine, alias: str, model: ModelFolder, kind: Kind, terms: int
     for index, body in (serving or engine.indices(first_index(alias))).items():
         meta = IndexMeta.of(index, body["mappings"])
         meta.require_same_documents(model, kind, terms)
+        meta.require_field_type(field_type)
         return Target(alias, index, meta.meta, loading=not serving)
-    meta_of_new = index_meta(model, kind, terms)
-    body = index_body(meta_of_new, shards=shards)
+    field_of_new = field_type or "rank_features"
+    meta_of_new = index_meta(model, kind, terms, field_of_new)
+    body = index_body(meta_of_new, family=family_for(engine.server, field_of_new), shards=shards, server=engine.server)
     usual = body["settings"]["index"]
     # null restores the server's default of a setting that the template does not name
     meta_of_new["load"] = {name: usual.get(name) for name in LOAD_SETTINGS}

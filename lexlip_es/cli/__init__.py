@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from lexlip_es.cli import demo, engine, evaluate, export, index, pack, query, search, terms, train
+from lexlip_es.cli import demo, engine, evaluate, export, index, mapping, pack, query, search, terms, train
 from lexlip_es.cli.common import say
 from lexlip_es.errors import LexlipError
 
@@ -22,6 +22,7 @@ app.command()(search.search)
 app.command()(query.query)
 app.command()(terms.terms)
 app.command()(export.export)
+app.command()(mapping.mapping)
 app.command()(evaluate.evaluate)
 app.command()(train.train)
 app.command()(pack.pack)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lexlip_es.dialects import Family, FieldType, QueryForm
+
 if TYPE_CHECKING:
     from lexlip_es.engines import Engine
     from lexlip_es.report import Report
@@ -37,6 +39,19 @@ RuntimeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 TermsOption = Annotated[int | None, typer.Option("--terms", min=1, max=256, help="Terms kept a document; default: the model's.")]
+FieldTypeOption = Annotated[
+    FieldType | None,
+    typer.Option(
+        "--field-type",
+        help="What holds the terms: rank_features, or sparse_vector (Elasticsearch 8.15+). Default: rank_features.",
+    ),
+]
+FamilyOption = Annotated[
+    Family | None, typer.Option("--family", help="Which file of mappings/ the index is made by; default: opensearch.")
+]
+FormOption = Annotated[
+    QueryForm | None, typer.Option("--form", help="How the query is written; default: what suits the server. All score alike.")
+]
 CollectionOption = Annotated[
     str | None, typer.Option("--collection", help="Name of this set of documents; default: the folder's absolute path.")
 ]

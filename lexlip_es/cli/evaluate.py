@@ -11,6 +11,7 @@ from lexlip_es.cli import common
 from lexlip_es.errors import UsageError
 
 if TYPE_CHECKING:
+    from lexlip_es.dialects import QueryForm
     from lexlip_es.drift import Drift
     from lexlip_es.encoders import Encoder
     from lexlip_es.evaluating import EncodedPictures
@@ -48,6 +49,7 @@ def evaluate(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the resamples.")] = 0,
     engine: Annotated[bool, typer.Option("--engine", help="Also search through the engine, and compare rank by rank.")] = False,
     index: common.IndexOption = None,
+    form: common.FormOption = None,
     texts_index: Annotated[str | None, typer.Option("--texts-index", help="The index of the captions; default: texts.")] = None,
     collection: Annotated[str | None, typer.Option("--collection", help="The collection of the indexed pictures.")] = None,
     texts_collection: Annotated[str | None, typer.Option("--texts-collection", help="The collection of the texts.")] = None,
@@ -82,7 +84,7 @@ def evaluate(
         result, lines = _classification(encoder, images, labels, files, template, pruning, resampling)
     else:
         assert captions is not None
-        places = _Places(index, texts_index, collection, texts_collection, url) if engine else None
+        places = _Places(index, texts_index, collection, texts_collection, url, form) if engine else None
         result, lines = _search(encoder, images, captions, files, terms, query_terms, places, curve, resampling)
     if as_json:
         common.answer(result)
@@ -100,6 +102,7 @@ class _Places:
     collection: str | None
     texts_collection: str | None
     url: str | None
+    form: "QueryForm | None"
 
 
 def _search(
@@ -130,6 +133,7 @@ def _search(
             texts=places.texts_index,
             picture_collection=Run.of(encoder, images, collection=places.collection).collection,
             text_collection=Run.of(encoder, captions, collection=places.texts_collection).collection,
+            form=places.form,
         )
     with common.progress("pictures") as tick:
         encoded = evaluating.encode(encoder, data, tick)
@@ -137,7 +141,7 @@ def _search(
     memory = evaluating.measure(encoded, data, pruning)
     measured = {"memory": memory}
     if indexed:
-        measured["engine"] = evaluating.measure_on_engine(indexed, model, encoded, pruning)
+        measured["engine"] = evaluating.measure_on_engine(indexed, model, encoded, pruning, common.say)
     result: Report = {"model": model.identity, "pictures": len(data.names), "texts": len(data.texts), **_pruned(pruning)}
     rows: list[Row] = [("where", "direction", "measure", "k = 1", "k = 5", "k = 10", "median rank")]
     for where, found in measured.items():

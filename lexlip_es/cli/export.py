@@ -18,6 +18,7 @@ def export(
     index: common.IndexOption = None,
     collection: common.CollectionOption = None,
     terms: common.TermsOption = None,
+    family: common.FamilyOption = None,
     model: common.ModelOption = None,
     runtime: common.RuntimeOption = "auto",
     as_json: common.JsonOption = False,
@@ -39,4 +40,4 @@ def export(
         common.stopped_by_ctrl_c(run.stop),
         common.progress("pictures") as run.progress,
     ):
-        export_source(run, source, out, index)
+        export_source(run, source, out, index, family=family or "opensearch")

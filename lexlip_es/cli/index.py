@@ -19,6 +19,7 @@ def index(
     index: common.IndexOption = None,
     collection: common.CollectionOption = None,
     terms: common.TermsOption = None,
+    field_type: common.FieldTypeOption = None,
     model: common.ModelOption = None,
     text_side: common.TextSideOption = "auto",
     runtime: common.RuntimeOption = "auto",
@@ -44,4 +45,4 @@ def index(
         common.stopped_by_ctrl_c(run.stop),
         common.progress(f"{source.kind}s") as run.progress,
     ):
-        index_source(engine, run, source, name)
+        index_source(engine, run, source, name, field_type=field_type)

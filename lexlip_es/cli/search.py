@@ -15,6 +15,7 @@ def search(
     ] = None,
     k: Annotated[int, typer.Option("--k", min=1, max=10_000, help="How many hits.")] = 10,
     index: common.IndexOption = None,
+    form: common.FormOption = None,
     model: common.ModelOption = None,
     text_side: common.TextSideOption = "auto",
     runtime: common.RuntimeOption = "auto",
@@ -28,7 +29,9 @@ def search(
 
     encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
     subject = Subject.of(encoder, text, image)  # before the engine, which may have to be started
-    result = Searcher(common.connected(url), encoder, index).search(subject, k)
+    result = Searcher(common.connected(url), encoder, index, form).search(subject, k)
+    for note in result.notes:
+        common.say(note)
     if as_json:
         common.answer(result.to_json())
         return

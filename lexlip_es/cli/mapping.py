@@ -1,0 +1,37 @@
+"""`lexlip-es mapping`: the index template of a model, printed for any HTTP client or installed on the server."""
+
+from typing import Annotated
+
+import typer
+
+from lexlip_es.cli import common
+from lexlip_es.names import Kind
+
+
+def mapping(
+    kind: Annotated[Kind, typer.Option("--kind", help="What the documents are.")] = "picture",
+    index: common.IndexOption = None,
+    family: common.FamilyOption = None,
+    terms: common.TermsOption = None,
+    model: common.ModelOption = None,
+    install: Annotated[
+        bool, typer.Option("--install", help="Put it on the server; the family is then the server's, unless --family says.")
+    ] = False,
+    url: common.UrlOption = None,
+) -> None:
+    """Print the composable index template for NAME-*: PUT it as _index_template/lexlip-NAME, or use --install.
+
+    Not needed for `lexlip-es index`. With it, an index that another loader makes is the same as ours.
+    """
+    from lexlip_es.mappings import model_template
+    from lexlip_es.model_folder import open_model
+    from lexlip_es.names import index_name
+
+    alias, opened = index_name(index, kind), open_model(model)
+    if not install:
+        common.answer(model_template(opened, alias, kind, family=family, terms=terms).body)
+        return
+    engine = common.connected(url)
+    template = model_template(opened, alias, kind, family=family, terms=terms, server=engine.server)
+    engine.put_template(template.name, template.body)
+    common.say(f"installed the index template {template.name} for {alias}-*")
