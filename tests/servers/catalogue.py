@@ -8,6 +8,7 @@ import pytest
 
 from lexlip_es.engines.node.places import Places
 from tests.servers.elasticsearch import start_elasticsearch
+from tests.servers.neural import start_neural
 from tests.servers.opensearch import start_embedded, start_opensearch
 from tests.servers.secured import secure
 from tests.servers.server import Server
@@ -19,6 +20,7 @@ _STARTS: dict[str, Callable[..., Server]] = {
     "elasticsearch-8.19.21": partial(start_elasticsearch, version="8.19.21"),
     "elasticsearch-7.17.29": partial(start_elasticsearch, version="7.17.29"),
     "elasticsearch-9.5.3-secured": partial(start_elasticsearch, version="9.5.3", secure=secure),
+    "opensearch-3.6.0-neural": start_neural,
 }
 NAMES = tuple(_STARTS)
 MATRIX = ("opensearch-3.9.0", "opensearch-2.19.6", "elasticsearch-9.5.3", "elasticsearch-8.19.21", "elasticsearch-7.17.29")

@@ -1,11 +1,14 @@
 """OpenSearch as a child process: the embedded node itself, and other versions made from jars by the same code."""
 
+import os
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from lexlip_es.engines import embedded
 from lexlip_es.engines.node.jars import fetch, read_lock
+from lexlip_es.engines.node.java import find_java
 from lexlip_es.engines.node.layout import MODULES, lay_out
 from lexlip_es.engines.node.places import VERSION, Places
 from lexlip_es.engines.node.process import command
@@ -31,14 +34,21 @@ def start_embedded(name: str, cache: Path) -> Server:
     return Server(name, node.url, "opensearch", VERSION, node.pid, end)
 
 
-def start_opensearch(name: str, version: str, cache: Path) -> Server:
-    """Start this version. 2.x needs the security manager that Java 24 no longer has; a policy allows everything."""
-    java = java_between(17, 23, cache)
+def start_opensearch(name: str, version: str, cache: Path, add: Callable[[Places], None] | None = None) -> Server:
+    """Start this version; `add` may put plugins into the folder of the start.
+
+    2.x needs the security manager that Java 24 no longer has: a policy allows everything.
+    """
+    second = version.startswith("2.")
+    java = java_between(17, 23, cache) if second else find_java(cache.parent, os.environ)
     jars = fetch(read_lock((LOCKS / f"opensearch-{version}.lock").read_text("utf-8")), cache, product=f"OpenSearch {version}")
     places = Places(make_folder(name), cache, version)
-    class_path = lay_out(places, jars, java, f"test-{secrets.token_hex(4)}", MODULES_2)
-    policy = places.config / "java.policy"
-    policy.write_text(_POLICY, "utf-8")
+    class_path = lay_out(places, jars, java, f"test-{secrets.token_hex(4)}", MODULES_2 if second else MODULES)
+    if add:
+        add(places)
     program, *options = command(java, places, class_path, HEAP)
-    manager = ["-Djava.security.manager=allow", f"-Djava.security.policy={policy}"]
-    return launch(Server(name, "", "opensearch", version, 0, lambda: None), [program, *manager, *options], places)
+    if second:
+        policy = places.config / "java.policy"
+        policy.write_text(_POLICY, "utf-8")
+        options = ["-Djava.security.manager=allow", f"-Djava.security.policy={policy}", *options]
+    return launch(Server(name, "", "opensearch", version, 0, lambda: None), [program, *options], places)
