@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from lexlip_es.engines.retries import OVERLOADED, TemporaryFailure
 from lexlip_es.errors import LexlipError
 
-
 _BROKE_OFF = "broke off the TLS connection, as servers do that want another certificate of their users (LEXLIP_ES_CLIENT_CERT)"
 
 
