@@ -1,0 +1,196 @@
+"""Design contract 1 on every server: each form of a query scores as the reference does, bit for bit, and can be explained."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lexlip_es.dialects import Dialect, FieldType, QueryForm, dialect_for, family_for
+from lexlip_es.documents import features
+from lexlip_es.engines import ConnectionSettings, Engine, connect
+from lexlip_es.lexicon import Lexicon
+from lexlip_es.mappings import IndexMeta, index_body, index_meta, model_template
+from lexlip_es.model_folder import ModelFolder, starter_path
+from lexlip_es.queries import Filter, exact_shares, explain_request, search_body
+from lexlip_es.searching import fit_to_server
+from lexlip_es.weights import SparseWeights, prepare_documents, prepare_queries, reference_scores
+from tests.servers import Server
+
+# What each server of the matrix can be asked. `neural_sparse` needs a plugin: see the tests of `make test-neural`.
+FORMS: Mapping[str, tuple[FieldType, tuple[QueryForm, ...]]] = {
+    "opensearch-3.9.0": ("rank_features", ("rank_feature",)),
+    "opensearch-2.19.6": ("rank_features", ("rank_feature",)),
+    "elasticsearch-9.5.3": ("sparse_vector", ("sparse_vector", "term", "query_string")),
+    "elasticsearch-8.19.21": ("sparse_vector", ("sparse_vector", "term", "query_string")),
+    "elasticsearch-7.17.29": ("rank_features", ("rank_feature",)),
+}
+# Cells of the matrix that no package can fill; `lexlip-es doctor --parity` proves them on a full server.
+NOT_RUN: Mapping[tuple[str, QueryForm], str] = {
+    ("elasticsearch-9.5.3", "rank_feature"): "no package brings the module mapper-extras of this version",
+    ("elasticsearch-8.19.21", "rank_feature"): "no package brings the module mapper-extras of this version",
+}
+DOCUMENTS, QUERIES, VOCABULARY, AT_ONCE = 500, 150, 400, 50
+INDEX = "forms-000001"
+HALF = DOCUMENTS // 2
+
+
+def random_weights(rng: np.random.Generator, rows: int, lexicon: Lexicon) -> SparseWeights:
+    """Rows of 1 to 60 terms whose weights span five orders of magnitude; a few terms are common, most are rare."""
+    # every name that is not spelled like its piece takes part, and so do marks, digits and scripts other than Latin
+    odd = [term for term, piece in enumerate(lexicon.pieces) if lexicon.name(term) != piece]
+    odd += [term for sign in '"\\*?:(){}[]~^-+&|!/' if (term := lexicon.piece_id(sign)) is not None]
+    others = rng.choice(len(lexicon), VOCABULARY - len(odd), replace=False)
+    pool = np.unique(np.concatenate([odd, others]))
+    chances = 1 / (1 + np.arange(len(pool)))
+    made = []
+    for _ in range(rows):
+        terms = rng.choice(pool, rng.integers(1, 60), replace=False, p=chances / chances.sum())
+        made.append((terms, np.exp(rng.normal(0, 2, len(terms))).astype(np.float32)))
+    return SparseWeights.from_rows(made)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A server with the made documents in it, and what it should say to the made queries."""
+
+    engine: Engine
+    dialects: list[Dialect]
+    queries: SparseWeights
+    documents: SparseWeights
+    expected: NDArray[np.float32]  # (QUERIES, DOCUMENTS)
+
+
+@pytest.fixture(scope="module")
+def model() -> ModelFolder:
+    return ModelFolder.open(starter_path())
+
+
+@pytest.fixture(scope="module")
+def lexicon(model: ModelFolder) -> Lexicon:
+    return model.lexicon
+
+
+@pytest.fixture(scope="module")
+def engine(server: Server) -> Iterator[Engine]:
+    connected = connect(ConnectionSettings(urls=(server.url,)))
+    yield connected
+    connected.close()
+
+
+@pytest.fixture(scope="module")
+def asked(server: Server, engine: Engine, lexicon: Lexicon) -> Iterator[Asked]:
+    rng = np.random.default_rng(11)
+    documents = prepare_documents(random_weights(rng, DOCUMENTS, lexicon), 64)
+    queries = prepare_queries(random_weights(rng, QUERIES, lexicon), 32)
+    field_type, forms = FORMS[server.name]
+    family = family_for(engine.server, field_type)
+    engine.create_index(INDEX, index_body({}, family=family, shards=2, server=engine.server))
+    sent = ({"_id": str(i), "source": {"terms": features(documents.row(i), lexicon)}} for i in range(DOCUMENTS))
+    assert all(result.ok for result in engine.bulk(INDEX, sent))
+    engine.refresh(INDEX)
+    dialects = [dialect_for(engine.server, field_type, form) for form in forms]
+    yield Asked(engine, dialects, queries, documents, reference_scores(queries, documents))
+    engine.delete_index(INDEX)
+
+
+def scores(
+    asked: Asked, lexicon: Lexicon, dialect: Dialect, queries: int = QUERIES, filter: Filter | None = None
+) -> NDArray[np.float32]:
+    """(queries, DOCUMENTS) scores of the engine, NaN for what is no hit."""
+    found = np.full((queries, DOCUMENTS), np.nan, np.float32)
+    for start in range(0, queries, AT_ONCE):
+        rows = [asked.queries.row(i) for i in range(start, start + AT_ONCE)]
+        bodies = [search_body(row, lexicon, DOCUMENTS, dialect=dialect, fields=[], filter=filter) for row in rows]
+        for i, answer in enumerate(asked.engine.msearch(INDEX, bodies), start):
+            for hit in answer["hits"]["hits"]:
+                found[i, int(hit["_id"])] = hit["_score"]
+    return found
+
+
+def test_every_score_of_every_form_equals_the_reference_bit_for_bit(asked: Asked, lexicon: Lexicon) -> None:
+    expected = np.where(asked.expected > 0, asked.expected, np.nan)
+    assert np.count_nonzero(asked.expected) > 10_000  # else the random data shared too few terms to prove anything
+    for dialect in asked.dialects:
+        found = scores(asked, lexicon, dialect)
+        assert np.array_equal(found, expected, equal_nan=True), dialect.form
+
+
+def test_a_filter_keeps_the_scores_and_lets_nothing_in(asked: Asked, lexicon: Lexicon) -> None:
+    expected = np.where(asked.expected > 0, asked.expected, np.nan)[:AT_ONCE]
+    expected[:, HALF:] = np.nan
+    first_half = {"ids": {"values": [str(i) for i in range(HALF)]}}
+    for dialect in asked.dialects:
+        found = scores(asked, lexicon, dialect, AT_ONCE, first_half)
+        assert np.array_equal(found, expected, equal_nan=True), dialect.form
+
+
+def test_the_engine_s_own_shares_add_up_to_its_score(asked: Asked, lexicon: Lexicon) -> None:
+    for i in range(50):
+        best = np.argsort(-asked.expected[i])[:5]
+        body, params = explain_request(asked.queries.row(i), lexicon, [str(j) for j in best], asked.dialects[0])
+        hits = asked.engine.search(INDEX, body, **params)["hits"]["hits"]
+        assert len(hits) == np.count_nonzero(asked.expected[i, best])
+        query = features(asked.queries.row(i), lexicon)
+        for hit in hits:
+            shares = {name: np.float32(share) for name, share in exact_shares(hit).items()}
+            stored = features(asked.documents.row(int(hit["_id"])), lexicon)
+            assert shares == {name: np.float32(query[name]) * np.float32(stored[name]) for name in query.keys() & stored.keys()}
+            assert np.float32(sum(map(float, shares.values()))) == np.float32(hit["_score"])
+
+
+def test_a_query_of_any_length_is_answered_and_says_what_was_cut(asked: Asked, lexicon: Lexicon) -> None:
+    first, length = 2_000, 1_200
+    row = (np.arange(first, first + length, dtype=np.int32), np.linspace(3, 1, length, dtype=np.float32))
+    fewer = {"bool": {"should": [{"term": {"path": "a"}}, {"term": {"path": "b"}}]}}
+    for dialect in asked.dialects:
+        for filter, clauses in ((None, 0), (fewer, 2)):
+            fitting, notes = fit_to_server(asked.engine, dialect, row, filter)
+            asked.engine.search(INDEX, search_body(fitting, lexicon, 1, dialect=dialect, filter=filter))
+            if dialect.max_clauses is None:
+                assert (len(fitting[0]), notes) == (length, [])
+            else:
+                assert len(fitting[0]) == dialect.max_clauses - clauses
+                assert notes[0].startswith(f"{length - len(fitting[0])} of {length} query terms, the lightest, were left out")
+
+
+def test_opensearch_s_own_limit_is_used_where_somebody_changed_it(asked: Asked, lexicon: Lexicon) -> None:
+    if asked.engine.server.product != "opensearch":
+        return
+    row = (np.arange(2_000, 3_200, dtype=np.int32), np.linspace(3, 1, 1_200, dtype=np.float32))
+
+    def set_limit(number: int | None) -> None:
+        body = {"transient": {"indices.query.bool.max_clause_count": number}}
+        asked.engine.request("PUT", "/_cluster/settings", body=body)
+
+    set_limit(1_100)
+    try:
+        fitting, notes = fit_to_server(asked.engine, asked.dialects[0], row)
+        assert len(fitting[0]) == 1_100 and notes[0].startswith("100 of 1200")
+        asked.engine.search(INDEX, search_body(fitting, lexicon, 1))
+    finally:
+        set_limit(None)
+
+
+def test_an_index_is_the_same_with_and_without_a_template(server: Server, engine: Engine, model: ModelFolder) -> None:
+    alias, (field_type, _) = "templated", FORMS[server.name]
+    family = family_for(engine.server, field_type)
+    meta = index_meta(model, "picture", 64, field_type)
+    body = index_body(meta, family=family, shards=2, server=engine.server)
+    engine.create_index(f"{alias}-000001", body)
+    template = model_template(model, alias, family=family, terms=32, server=engine.server)
+    engine.put_template(template.name, template.body)
+    try:
+        engine.create_index(f"{alias}-000002", body)
+        engine.create_index(f"{alias}-000003", {})  # as a loader makes it that knows nothing of us
+        made = engine.indices(f"{alias}-*")
+        assert made[f"{alias}-000002"]["mappings"] == made[f"{alias}-000001"]["mappings"]
+        assert made[f"{alias}-000002"]["settings"]["index"]["number_of_shards"] == "2"
+        foreign = made[f"{alias}-000003"]["mappings"]
+        assert foreign["properties"] == made[f"{alias}-000001"]["mappings"]["properties"]
+        IndexMeta.of(f"{alias}-000003", foreign).require_same_documents(model, "picture", 32)
+    finally:
+        for index in engine.indices(f"{alias}-*"):
+            engine.delete_index(index)
+        engine.request("DELETE", f"/_index_template/{template.name}")
