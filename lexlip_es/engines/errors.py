@@ -83,6 +83,8 @@ def refusal(server: str, status: int, body: Any, index: str | None, *, login: st
             f"the engine at {server} is not ready (status {status}: {what}): look at its health, or try again later."
         )
     refused = f"the engine at {server} refused the request with status {status} ({what})"
+    if status == 400 and not reason and server.startswith("http:"):  # as web servers answer plain words at a TLS port
+        return LexlipError(f"{refused}: if it speaks TLS, its URL begins with https://.")
     if not kind and status in (404, 405):
         return NotOfferedError(f"{refused}: check LEXLIP_ES_URL.")
     return LexlipError(f"{refused}.")

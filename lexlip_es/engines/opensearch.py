@@ -5,7 +5,7 @@ opensearch-py takes about half a second to import, so it is imported when the en
 
 from typing import Any
 
-from lexlip_es.engines.access import Answer, Node, Request
+from lexlip_es.engines.access import CONNECTIONS, Answer, Node, Request
 from lexlip_es.engines.clients import fitting
 from lexlip_es.engines.http_engine import HttpEngine
 from lexlip_es.engines.settings import ConnectionSettings
@@ -23,7 +23,8 @@ class OpenSearchEngine(HttpEngine):
 
             self._lost = opensearchpy.ConnectionError
             self._nodes = {_address(node): node for node in self._access.nodes}
-            self._transport = opensearchpy.Transport([self._host(node) for node in self._access.nodes], max_retries=0)
+            hosts = [self._host(node) for node in self._access.nodes]
+            self._transport = opensearchpy.Transport(hosts, max_retries=0, pool_maxsize=CONNECTIONS)
 
     def _host(self, node: Node) -> dict[str, Any]:
         host = {"host": node.host, "port": node.port, "use_ssl": node.scheme == "https", "url_prefix": node.prefix}

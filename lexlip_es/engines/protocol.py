@@ -32,7 +32,7 @@ class BulkResult:
 
 
 class Engine(Protocol):
-    """A connected engine. Calls may come from one thread at a time."""
+    """A connected engine. Several threads may use it at a time."""
 
     @property
     def server(self) -> ServerInfo:

@@ -73,7 +73,10 @@ class ConnectionSettings:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str], *, url: str | None = None) -> "ConnectionSettings":
-        """Read LEXLIP_ES_URL (several are comma-separated) or _CLOUD_ID, and the other LEXLIP_ES_ variables that README lists.
+        """Read LEXLIP_ES_URL (several are comma-separated) or LEXLIP_ES_CLOUD_ID, and who asks and whom to trust.
+
+        Login: _USERNAME and _PASSWORD, _API_KEY, _BEARER, or _AWS_REGION with _AWS_SERVICE. Trust: _CA_CERTS or
+        _CA_FINGERPRINT (with or without colons), _CLIENT_CERT and _CLIENT_KEY.
 
         `url` is the option --url and wins over LEXLIP_ES_URL; a shell keeps what is typed, so it may hold no credentials.
         Credentials inside LEXLIP_ES_URL win over LEXLIP_ES_USERNAME and _PASSWORD. An empty variable counts as unset. Raises

@@ -4,10 +4,12 @@ import logging
 import ssl
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import pytest
@@ -168,6 +170,36 @@ def test_a_node_that_dies_during_a_search_hands_it_to_the_next(
 
 
 @through_both
+def test_a_node_that_hangs_is_passed_over_afterwards(build: Build, engine_url: str, index: str) -> None:
+    with socket() as hanging:
+        hanging.bind(("127.0.0.1", 0))
+        hanging.listen()
+        engine: Any = build(ConnectionSettings(urls=(f"http://127.0.0.1:{hanging.getsockname()[1]}", engine_url)))
+        late = 0
+        for _ in range(6):
+            try:
+                engine.request("GET", f"/{index}/_count", seconds=1.0)
+            except EngineUnreachableError as error:
+                assert "no answer within 1 s" in str(error)
+                late += 1
+        assert late == 1
+
+
+@through_both
+def test_threads_share_an_engine(build: Build, engine_url: str, index: str) -> None:
+    engine = build(ConnectionSettings(urls=(engine_url,)))
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: engine.count(index), range(100))) == [0] * 100
+
+
+@through_both
+def test_an_address_may_be_ipv6(build: Build) -> None:
+    with serving(Canned(b"HTTP/1.1 200 OK", b"Content-Length: %d" % len(VERSION), b"", VERSION, host="::1")) as server:
+        assert build(settings(server.url)).server.number == connect(settings(server.url)).server.number == "3.9.0"
+        assert all(f"host: [::1]:{server.server_address[1]}".encode() in request.lower() for request in server.seen)
+
+
+@through_both
 def test_logins_are_seen_on_the_wire_and_nowhere_else(build: Build, other_server: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for env, expected in [
@@ -217,7 +249,7 @@ def test_http_for_https_and_https_for_http_are_told(build: Build, secured: Any, 
     ("status", "kind", "body", "sentence"),
     [
         (200, "text/html", "<html>Log in</html>", "cannot be read: check LEXLIP_ES_URL"),
-        (400, "text/html", "<html>plain HTTP request was sent to HTTPS port</html>", "status 400"),
+        (400, "text/html", "<html>plain HTTP request was sent to HTTPS port</html>", r"status 400 .*begins with https://"),
         (401, "text/html", "<html>", "wants to know who asks: set LEXLIP_ES_USERNAME"),
         (403, "application/json", '{"Message": "not authorised to perform es:ESHttpPost"}', "may not do that.*es:ESHttpPost"),
         (403, "text/html", "<html>", "this user may not do that"),

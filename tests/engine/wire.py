@@ -4,7 +4,7 @@ import socketserver
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from socket import SHUT_RDWR, create_connection, socket
+from socket import AF_INET, AF_INET6, SHUT_RDWR, create_connection, socket
 from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,11 +59,12 @@ class Canned(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
 
-    def __init__(self, *answer: bytes) -> None:
-        super().__init__(("127.0.0.1", 0), _Answerer)
+    def __init__(self, *answer: bytes, host: str = "127.0.0.1") -> None:
+        self.address_family = AF_INET6 if ":" in host else AF_INET
+        super().__init__((host, 0), _Answerer)
         self.answer = b"\r\n".join(answer)
         self.seen: list[bytes] = []
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.server_address[1]}"
 
 
 class _Answerer(socketserver.StreamRequestHandler):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore import auth, awsrequest
 
 from lexlip_es.engines import ConnectionSettings, Engine
 from lexlip_es.engines.elasticsearch import ElasticsearchEngine
@@ -15,8 +16,6 @@ from lexlip_es.engines.sigv4 import Signer
 from lexlip_es.errors import LexlipError
 from tests.engine.wire import Canned, serving
 
-auth = pytest.importorskip("botocore.auth")
-awsrequest = pytest.importorskip("botocore.awsrequest")
 Build = Callable[[ConnectionSettings], Engine]
 KEY, SECRET, TOKEN = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "a-session-token"
 FOUND = json.dumps({"took": 1, "count": 1, "hits": {"hits": []}}).encode()
