@@ -1,4 +1,5 @@
-# make demo: the whole way on an embedded OpenSearch.  make test: every check and test.  Both do all their set-up in .venv;
+# make demo: the whole way on an embedded OpenSearch.  make test: every check and test.
+# make test-neural: neural_sparse on OpenSearch with its neural-search plugin, 80 MB more to fetch.  All do all their set-up in .venv;
 # nothing but Python 3.11+ (with its venv module) and make is needed beforehand.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -6,12 +7,15 @@ COMMA := ,
 # uv installs several times faster; pip itself serves where uv cannot (an index known to pip's configuration only).
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python $(1) || $(BIN)/python -m pip install --quiet $(1)
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-neural lint clean
 demo: .venv/demo
 	$(BIN)/lexlip-es demo
 
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-neural: .venv/test
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/engine/neural_search.py
 
 lint: .venv/test
 	$(BIN)/ruff check .

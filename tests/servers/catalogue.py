@@ -22,7 +22,7 @@ _STARTS: dict[str, Callable[..., Server]] = {
     "elasticsearch-9.5.3-secured": partial(start_elasticsearch, version="9.5.3", secure=secure),
     "opensearch-3.6.0-neural": start_neural,
 }
-NAMES = tuple(_STARTS)
+NAMES = tuple(_STARTS)  # those of the matrix, and two for special questions
 MATRIX = ("opensearch-3.9.0", "opensearch-2.19.6", "elasticsearch-9.5.3", "elasticsearch-8.19.21", "elasticsearch-7.17.29")
 
 

@@ -62,7 +62,7 @@ def start_elasticsearch(name: str, version: str, cache: Path, secure: Secure | N
         write_module(home / "modules" / module.name, module, own, version, "elasticsearch")
     if jars:
         (home / "modules" / "lang-mustache" / "plugin-security.policy").write_text(_MUSTACHE_POLICY, "utf-8")
-    server = Server(name, "", "elasticsearch", version, 0, lambda: None)
+    server = Server(name, "", "elasticsearch", version, places.engine)
     security = secure(server, home / "config") if secure else {"xpack.security.enabled": False}
     _write_settings(home / "config" / "elasticsearch.yml", places, security)
     _write_options(home / "config" / "jvm.options")
@@ -77,7 +77,10 @@ def start_elasticsearch(name: str, version: str, cache: Path, secure: Secure | N
 
 
 def _java(version: str, cache: Path) -> Java:
-    return full_jdk(21) if int(version.partition(".")[0]) >= 9 else java_between(17, 21, cache)
+    """A small runtime does for 7.17; its Java ends at 21."""
+    if version.startswith("7."):
+        return java_between(17, 21, cache)
+    return full_jdk(17, "jdk.net") if version.startswith("8.") else full_jdk(21, "jdk.jlink", "jdk.incubator.vector")
 
 
 def _unpack(archive: Path, folder: Path, version: str) -> Path:

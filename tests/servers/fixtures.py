@@ -17,3 +17,5 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     running = start(request.param)
     yield running
     running.stop()
+    assert not running.alive(), f"{running.name} left a process"
+    assert not running.folder.exists(), f"{running.name} left {running.folder}"

@@ -28,12 +28,12 @@ def java_between(least: int, most: int, cache: Path) -> Java:
     return examine(launcher, 17)
 
 
-def full_jdk(least: int) -> Java:
-    """A whole JDK, not a runtime with half the modules; where there is none the test skips and says what to install."""
+def full_jdk(least: int, *modules: str) -> Java:
+    """A JDK that has these modules, which small runtimes lack; where there is none the test skips and says what to install."""
     for path, major in javas(os.environ):
-        if major >= least and _has_modules(path, "jdk.jlink", "jdk.incubator.vector"):
+        if major >= least and _has_modules(path, *modules):
             return examine(path, major)
-    pytest.skip(f"needs a full JDK {least} or later: install openjdk-{least}-jdk-headless, or set JAVA_HOME to one")
+    pytest.skip("needs a full JDK 21 or later: install openjdk-21-jdk-headless (or a newer one), or set JAVA_HOME to one")
 
 
 def _has_modules(java: Path, *names: str) -> bool:

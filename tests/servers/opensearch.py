@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from lexlip_es.engines.node.layout import MODULES, lay_out
 from lexlip_es.engines.node.places import VERSION, Places
 from lexlip_es.engines.node.process import command
 from tests.servers.java import java_between
-from tests.servers.server import Server, launch, make_folder, remove_folder
+from tests.servers.server import Server, launch, make_folder
 
 LOCKS = Path(__file__).with_name("locks")
 HEAP = "512m"
@@ -29,9 +30,9 @@ def start_embedded(name: str, cache: Path) -> Server:
 
     def end() -> None:
         embedded.stop(home)
-        remove_folder(home)
+        shutil.rmtree(home, ignore_errors=True)  # a link in it is removed, not followed
 
-    return Server(name, node.url, "opensearch", VERSION, node.pid, end)
+    return Server(name, node.url, "opensearch", VERSION, home, node.pid, end)
 
 
 def start_opensearch(name: str, version: str, cache: Path, add: Callable[[Places], None] | None = None) -> Server:
@@ -51,4 +52,4 @@ def start_opensearch(name: str, version: str, cache: Path, add: Callable[[Places
         policy = places.config / "java.policy"
         policy.write_text(_POLICY, "utf-8")
         options = ["-Djava.security.manager=allow", f"-Djava.security.policy={policy}", *options]
-    return launch(Server(name, "", "opensearch", version, 0, lambda: None), [program, *options], places)
+    return launch(Server(name, "", "opensearch", version, places.engine), [program, *options], places)

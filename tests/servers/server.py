@@ -38,15 +38,17 @@ class ServerError(Exception):
 class Server:
     """`ca` is the file of the authority that signed its certificate, `users` name -> password; both empty without security.
 
-    `group` is the process group of everything that belongs to it. The first of `users` may do everything.
+    `group` is the process group of everything that belongs to it, `folder` holds all that it writes, the log as
+    `logs/node.log`. The first of `users` may do everything.
     """
 
     name: str
     url: str
     product: str
     version: str
-    group: int
-    end: Callable[[], object] = field(repr=False)
+    folder: Path
+    group: int = 0
+    end: Callable[[], object] = field(repr=False, default=lambda: None)
     ca: Path | None = None
     users: dict[str, str] = field(default_factory=dict)
 
@@ -92,11 +94,6 @@ def make_folder(name: str) -> Path:
     return folder
 
 
-def remove_folder(folder: Path) -> None:
-    """Remove what a start wrote; a link in it is removed, not followed."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def launch(
     server: Server, arguments: list[str], places: Places, env: dict[str, str] | None = None, user: str | None = None
 ) -> Server:
@@ -125,7 +122,7 @@ def launch(
     def end() -> None:
         atexit.unregister(end)
         end_group(child)
-        remove_folder(places.engine)
+        shutil.rmtree(places.engine, ignore_errors=True)
 
     atexit.register(end)  # for whoever forgets, or never gets to it
     server.group, server.end = child.pid, end

@@ -1,0 +1,12 @@
+"""What `make test-neural` runs: OpenSearch 3.6.0 with neural-search. Not among the tests of `make test` by its file name."""
+
+from tests.engine.test_servers import serves
+from tests.servers import Server, on_servers
+
+pytestmark = on_servers("opensearch-3.6.0-neural")
+
+
+def test_the_server_has_the_plugin(server: Server) -> None:
+    serves(server)
+    plugins = {plugin["component"] for plugin in server.request("GET", "/_cat/plugins?format=json")[1]}
+    assert "opensearch-neural-search" in plugins
