@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ from numpy.typing import NDArray
 
 from lexlip_es.dialects import Dialect, FieldType, QueryForm, dialect_for, family_for
 from lexlip_es.documents import features
+from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, Engine, connect
+from lexlip_es.errors import LexlipError, UsageError
+from lexlip_es.indexing import Run, TextFile, index_source
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.mappings import IndexMeta, index_body, index_meta, model_template
 from lexlip_es.model_folder import ModelFolder, starter_path
 from lexlip_es.queries import Filter, exact_shares, explain_request, search_body
-from lexlip_es.searching import fit_to_server
+from lexlip_es.searching import Searcher, Subject, fit_to_server
 from lexlip_es.weights import SparseWeights, prepare_documents, prepare_queries, reference_scores
 from tests.servers import MATRIX, Server, on_servers
 
@@ -201,3 +205,30 @@ def test_an_index_is_the_same_with_and_without_a_template(server: Server, engine
         for index in engine.indices(f"{alias}-*"):
             engine.delete_index(index)
         engine.request("DELETE", f"/_index_template/{template.name}")
+
+
+def test_what_is_indexed_is_found_by_every_form_with_its_terms(
+    server: Server, engine: Engine, model: ModelFolder, tmp_path: Path
+) -> None:
+    alias, (field_type, forms) = "said", FORMS[server.name]
+    said = tmp_path / "said.txt"
+    said.write_text("a dog on a beach\na red car in the street\n")
+    encoder = load_encoder(model)
+    try:
+        report = index_source(engine, Run.of(encoder, said), TextFile(said), alias, field_type=field_type)
+        assert report.indexed == 2
+        for form in (None, *forms):
+            found = Searcher(engine, encoder, alias, form).by_text("dog").hits
+            assert found[0].caption == "a dog on a beach"
+            assert found[0].terms and np.float32(sum(term.contribution for term in found[0].terms)) == found[0].score
+        with_car = {"term": {"caption": "car"}}
+        kept = Searcher(engine, encoder, alias).search(Subject.of(encoder, "dog street"), filter=with_car).hits
+        assert [hit.caption for hit in kept] == ["a red car in the street"]
+        other: FieldType = "rank_features" if field_type == "sparse_vector" else "sparse_vector"
+        with pytest.raises(LexlipError, match=f"has a {field_type} field, not {other}"):
+            index_source(engine, Run.of(encoder, said), TextFile(said), alias, field_type=other)
+        with pytest.raises(UsageError, match="leave out --form"):
+            Searcher(engine, encoder, alias, "rank_feature" if field_type == "sparse_vector" else "term")
+    finally:
+        for index in engine.indices(f"{alias}-*"):
+            engine.delete_index(index)
