@@ -1,5 +1,5 @@
 # make demo: the whole way on an embedded OpenSearch.  make test: every check and test.
-# make test-neural: neural_sparse on OpenSearch with its neural-search plugin, 80 MB more to fetch.  All do all their set-up in .venv;
+# make test-neural: neural_sparse on OpenSearch with its neural-search plugin, 470 MB more to fetch.  All set up all in .venv;
 # nothing but Python 3.11+ (with its venv module) and make is needed beforehand.
 PYTHON ?= python3
 BIN := .venv/bin

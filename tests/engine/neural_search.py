@@ -10,3 +10,9 @@ def test_the_server_has_the_plugin(server: Server) -> None:
     serves(server)
     plugins = {plugin["component"] for plugin in server.request("GET", "/_cat/plugins?format=json")[1]}
     assert "opensearch-neural-search" in plugins
+
+
+def test_the_built_in_analyzer_makes_word_pieces(server: Server) -> None:
+    status, answer = server.request("POST", "/_analyze", {"analyzer": "bert-uncased", "text": "A dog snowboarding"})
+    assert status == 200
+    assert [token["token"] for token in answer["tokens"]] == ["a", "dog", "snow", "##boarding"]

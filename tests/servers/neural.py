@@ -1,4 +1,8 @@
-"""OpenSearch with neural-search, whose zip needs the k-NN plugin and a few jars of a module that is published nowhere."""
+"""OpenSearch with neural-search and ml-commons, whose analyzer `bert-uncased` makes word pieces of a query's text.
+
+The zips of these plugins and of those that they extend are published; the module transport-grpc, which they extend as well, is
+not: its jars stand beside the k-NN plugin's instead.
+"""
 
 import re
 import shutil
@@ -12,11 +16,13 @@ from tests.servers.server import Server
 
 VERSION = "3.6.0"
 _KNN = "opensearch-knn"
-_UNPUBLISHED = ",transport-grpc"  # in the descriptors' list of what a plugin extends; its jars go beside the k-NN plugin's
+_UNPUBLISHED = ",transport-grpc"
+_HEAVY = "onnxruntime_gpu"  # 300 MB that only models run by ml-commons itself would need
+_SEEN = {"lang-painless": "modules", _KNN: "plugins", "opensearch-job-scheduler": "plugins"}  # what plugins extend, and where
 
 
 def start_neural(name: str, cache: Path) -> Server:
-    """Start OpenSearch with `neural_sparse` queries (and Lucene's k-NN; its native library is not there and not asked for)."""
+    """Start OpenSearch with `neural_sparse` queries, by tokens or by text."""
     return start_opensearch(name, VERSION, cache, _add_plugins)
 
 
@@ -27,7 +33,7 @@ def _add_plugins(places: Places) -> None:
         if path.suffix == ".zip":
             folder = plugins / path.name.removesuffix(f"-{VERSION}.0.zip")
             with zipfile.ZipFile(path) as pack:
-                pack.extractall(folder)
+                pack.extractall(folder, [name for name in pack.namelist() if _HEAVY not in name])
             descriptor = folder / "plugin-descriptor.properties"
             descriptor.write_text(descriptor.read_text("utf-8").replace(_UNPUBLISHED, ""), "utf-8")
     for path in jars:
@@ -39,17 +45,21 @@ def _add_plugins(places: Places) -> None:
 def _drop_doubles(places: Places, plugins: Path) -> None:
     """Remove the jars that a plugin would see twice: the node refuses to load it then ("jar hell")."""
     node = read_lock((LOCKS / f"opensearch-{VERSION}.lock").read_text("utf-8"))
-    seen_by_all = {_stem(jar.file_name) for jar in node} - _modules_own(places)
-    of_knn = {_stem(jar.name) for jar in (plugins / _KNN).glob("*.jar")}
-    for jar in plugins.glob("*/*.jar"):
-        if _stem(jar.name) in seen_by_all or (jar.parent.name != _KNN and _stem(jar.name) in of_knn):
+    of_modules = {jar.name for jar in (places.engine / "modules").glob("*/*.jar")}
+    of_node = {_stem(jar.file_name) for jar in node if jar.file_name not in of_modules}
+    for folder in plugins.iterdir():  # the node's own first: what a plugin extends may then lack nothing that it had
+        _drop(folder, of_node)
+    for folder in plugins.iterdir():
+        descriptor = (folder / "plugin-descriptor.properties").read_text("utf-8")
+        for extended, kind in _SEEN.items():
+            if re.search(rf"^extended\.plugins=.*\b{extended}\b", descriptor, re.MULTILINE):
+                _drop(folder, {_stem(jar.name) for jar in (places.engine / kind / extended).glob("*.jar")})
+
+
+def _drop(folder: Path, stems: set[str]) -> None:
+    for jar in folder.glob("*.jar"):
+        if _stem(jar.name) in stems:
             jar.unlink()
-
-
-def _modules_own(places: Places) -> set[str]:
-    """The jars that only their own module sees; painless's are seen by the plugins, which extend it."""
-    jars = (places.engine / "modules").glob("*/*.jar")
-    return {_stem(jar.name) for jar in jars if jar.parent.name != "lang-painless"}
 
 
 def _stem(file_name: str) -> str:
