@@ -3,7 +3,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from typer.testing import CliRunner
 
+from lexlip_es.cli import app
 from lexlip_es.dialects import Family, field_type_of
 from lexlip_es.engines.protocol import ServerInfo
 from lexlip_es.errors import LexlipError, ModelMismatchError, UsageError
@@ -105,3 +107,9 @@ def test_a_template_is_of_the_family_that_is_asked_for_or_the_server_s(model: Mo
     assert meta(family="elasticsearch-sparse-vector", server=elasticsearch(9, 0, 0)) == {"type": "sparse_vector"}
     with pytest.raises(UsageError, match="leave out --field-type"):
         model_template(model, "photos", family="elasticsearch-sparse-vector", server=elasticsearch(7, 17, 29))
+
+
+def test_the_command_prints_the_template_without_a_server(model: ModelFolder) -> None:
+    answer = CliRunner().invoke(app, ["mapping", "--index", "photos", "--family", "elasticsearch-sparse-vector", "--terms", "32"])
+    expected = model_template(model, "photos", family="elasticsearch-sparse-vector", terms=32).body
+    assert (answer.exit_code, json.loads(answer.stdout)) == (0, expected)
