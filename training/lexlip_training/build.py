@@ -12,13 +12,15 @@ from torch import nn
 from lexlip_es.errors import LexlipError
 from lexlip_es.lexicon import Lexicon
 from lexlip_training.checkpoint import load_any
+from lexlip_training.class_words import ClassWords, named_terms
 from lexlip_training.data import Split, tokenise
 from lexlip_training.dense import DenseArchitecture, DenseTwin
 from lexlip_training.lexlip import Architecture, LexLip
 from lexlip_training.masked_lm import PretrainedText, load_text, portable_config, random_text
 from lexlip_training.pieces import active_pieces, bag_start, centred, document_frequency, speakable
 from lexlip_training.recipe import Recipe
-from lexlip_training.starter_weights import minilm_folder, packaged_backbone
+from lexlip_training.starter_weights import minilm_folder, packaged_backbone, packaged_classifier
+from lexlip_training.towers import Backbone
 
 POSITIONED = frozenset(("beit", "vision_transformer", "deit", "eva", "swin_transformer", "swin_transformer_v2", "cait", "volo"))
 """timm's families whose weights depend on the picture size."""
@@ -48,6 +50,7 @@ def build(recipe: Recipe, train: Split) -> Built:
     else:
         settings = recipe.lexicon
         active = active_pieces(counts, lexicon, text.tokenizer_file, directions, settings.neighbour_cosine, settings.neighbours)
+    evidence = named_terms(lexicon, active.tolist()) if recipe.picture.class_words else None
     architecture = Architecture(
         backbone=recipe.picture.backbone,
         frozen_blocks=recipe.picture.frozen_blocks,
@@ -60,11 +63,14 @@ def build(recipe: Recipe, train: Split) -> Built:
         vocabulary=len(lexicon),
         dropout=recipe.picture.dropout,
         size=_position_size(recipe),
+        class_words=0 if evidence is None else evidence[0].shape[1],
     )
     model = LexLip(architecture, recipe.picture.mean, recipe.picture.std)
     model.set_active(torch.from_numpy(active))
     model.text.encoder.load_state_dict(text.encoder.state_dict())
     _load_backbone(recipe, model.picture.backbone.network)
+    if model.classes is not None and evidence is not None:
+        _start_classes(model.classes, recipe, model.picture.backbone, *evidence)
     with torch.no_grad():
         _start_heads(model, recipe, text, directions if recipe.lexicon.centred else embeddings)
         model.bag.theta.copy_(torch.log(torch.expm1(bag_start(counts, len(pieces))[model.active].clamp(min=0.05))))
@@ -159,6 +165,22 @@ def _load_backbone(recipe: Recipe, network: nn.Module) -> None:
             f"the weights '{source}' lack {len(lacking)} tensors of {recipe.picture.backbone}: correct picture.weights."
         )
     network.load_state_dict({name: state[name] for name in wanted}, strict=False)
+
+
+def _start_classes(classes: ClassWords, recipe: Recipe, backbone: Backbone, named: torch.Tensor, word_of: torch.Tensor) -> None:
+    """The classifier and the layers below it as they were pretrained; raises `LexlipError` where they are not at hand."""
+    kind, _, name = recipe.picture.weights.partition(":")
+    if kind != "package" or backbone.frozen_blocks != len(backbone.network.blocks):
+        raise LexlipError(
+            "picture.class_words needs a packaged backbone with all its blocks frozen: set picture.weights to package:NAME and "
+            f"picture.frozen_blocks to {len(backbone.network.blocks)}, or leave picture.class_words out."
+        )
+    classes.conv.load_state_dict(backbone.network.conv_head.state_dict())
+    classes.norm.load_state_dict(backbone.network.bn2.state_dict())
+    weight, bias = packaged_classifier(name)
+    classes.classifier.load_state_dict({"weight": weight, "bias": bias})
+    classes.named.copy_(named)
+    classes.word_of.copy_(word_of)
 
 
 def _start_heads(model: LexLip, recipe: Recipe, text: PretrainedText, matrix: torch.Tensor) -> None:

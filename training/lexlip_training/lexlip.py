@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lexlip_training.class_words import ClassWords
 from lexlip_training.head import LexicalHead, lexicon_weights
 from lexlip_training.masked_lm import encoder_from_config
 from lexlip_training.towers import Backbone, BagOfPieces, PictureTower, Positions, TextTower, TwoTowers
@@ -34,6 +35,7 @@ class Architecture:
     vocabulary: int
     dropout: float = 0.0
     size: int | None = None  # pixels, where the backbone's position tables depend on it
+    class_words: int = 0  # how many terms the backbone's own classifier gives evidence for (see `ClassWords`)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Architecture":
@@ -43,8 +45,9 @@ class Architecture:
     def to_config(self) -> dict[str, Any]:
         """For the `architecture` entry of a `config.json`."""
         config = asdict(self)
-        if self.size is None:
-            del config["size"]  # as models were written before there was one: their identity must not change
+        for later in ("size", "class_words"):  # models were written before there were these: their identity must not change
+            if not config[later]:
+                del config[later]
         return config
 
 
@@ -84,6 +87,7 @@ class LexLip(TwoTowers):
         backbone = Backbone(architecture.backbone, architecture.frozen_blocks, architecture.size)
         self.picture = PictureTower(backbone, dim, architecture.positions, architecture.dropout)
         self.picture_head = LexicalHead(dim, terms)
+        self.classes = ClassWords(backbone.network, terms, architecture.class_words) if architecture.class_words else None
         self.text_head = LexicalHead(dim, terms)
         self.bag = BagOfPieces(torch.ones(terms))
         self.copy = nn.Parameter(torch.zeros(())) if architecture.copy else None
@@ -117,17 +121,18 @@ class LexLip(TwoTowers):
 
     # -- pictures
 
-    def picture_hidden(self, pictures: Tensor) -> Tensor:
-        """Pixels uint8 (B, S, S, 3), or the prefix's outputs in any float type -> transformed hidden states (B, L, D)."""
-        return self.picture_head.transform(self.picture(self.picture_below(pictures)))
-
     def picture_logits(self, pictures: Tensor) -> Tensor:
-        """As `picture_hidden` -> pooled logits (B, A)."""
-        logits: Tensor = self.picture_head(self.picture_hidden(pictures), self.picture_matrix())[0]
-        return logits
+        """Pixels uint8 (B, S, S, 3), or the prefix's outputs in any float type -> pooled logits (B, A).
+
+        What the backbone's own classifier sees counts as one more position.
+        """
+        below = self.picture_below(pictures)
+        hidden = self.picture_head.transform(self.picture(below))  # (B, L, D)
+        logits: Tensor = self.picture_head(hidden, self.picture_matrix())[0]
+        return logits if self.classes is None else torch.maximum(logits, self.classes(below))
 
     def picture_weights(self, pictures: Tensor) -> Tensor:
-        """As `picture_hidden` -> lexicon weights (B, A)."""
+        """As `picture_logits` -> lexicon weights (B, A)."""
         return lexicon_weights(self.picture_logits(pictures))
 
     # -- texts
@@ -183,7 +188,7 @@ def without_terms(model: LexLip, silent: Tensor) -> LexLip:
     """
     kept = ~silent[model.active.cpu()]  # (A,)
     state = model.state_dict()
-    for name in ("active", "decoder", "text_decoder", "picture_head.bias", "text_head.bias", "bag.theta"):
+    for name in ("active", "decoder", "text_decoder", "picture_head.bias", "text_head.bias", "bag.theta", "classes.word_of"):
         if name in state:
             state[name] = state[name][kept.to(state[name].device)]
     smaller = LexLip(replace(model.architecture, active=int(kept.sum())), model.mean.tolist(), model.std.tolist())

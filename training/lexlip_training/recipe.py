@@ -58,6 +58,7 @@ class PictureRecipe:
     dropout: float = 0.0  # of whole channels, before the projection
     bias: float = 0.0  # start value of every term's bias
     norm_scale: float = 1.0
+    class_words: bool = False  # the backbone's own classifier gives evidence for the words of its classes
 
 
 @dataclass(frozen=True)

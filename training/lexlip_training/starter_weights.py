@@ -86,21 +86,37 @@ def by_tensor_order(source: Mapping[str, Tensor], target: nn.Module) -> dict[str
     return {name: tensor.contiguous() for (name, _), (_, tensor) in zip(wanted, given, strict=True)}
 
 
-def packaged_backbone(name: str, network: nn.Module, cache: Path | None = None) -> dict[str, Tensor]:
-    """The state dict of a packaged backbone for the given timm network (see `BACKBONES`); raises `LexlipError`."""
+def _entry(name: str) -> PackagedBackbone:
     if name not in BACKBONES:
         raise LexlipError(f"there is no packaged backbone '{name}': choose one of {', '.join(BACKBONES)}.")
-    entry = BACKBONES[name]
+    return BACKBONES[name]
+
+
+def _packaged_state(entry: PackagedBackbone) -> dict[str, Tensor]:
+    path = _checked(_package_folder(entry.module, entry.package) / entry.file, entry.sha256, entry.package)
+    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def packaged_backbone(name: str, network: nn.Module, cache: Path | None = None) -> dict[str, Tensor]:
+    """The state dict of a packaged backbone for the given timm network (see `BACKBONES`); raises `LexlipError`."""
+    entry = _entry(name)
     folder = cache or default_cache()
     kept = folder / f"{entry.timm_name}-{entry.sha256[:12]}.safetensors"
     if not kept.is_file():
-        path = _checked(_package_folder(entry.module, entry.package) / entry.file, entry.sha256, entry.package)
-        state = by_tensor_order(torch.load(path, map_location="cpu", weights_only=True), network)
+        state = by_tensor_order(_packaged_state(entry), network)
         folder.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(f".{os.getpid()}.partial")
         save_file(state, partial)
         os.replace(partial, kept)
     return load_file(kept)
+
+
+def packaged_classifier(name: str) -> tuple[Tensor, Tensor]:
+    """The ImageNet classifier of a packaged backbone: weight (1000, C), bias (1000,). Raises `LexlipError`."""
+    entry = _entry(name)
+    *_, weight, bias = _packaged_state(entry).values()
+    return weight, bias
 
 
 def minilm_folder() -> Path:
