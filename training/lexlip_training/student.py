@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexlip_training.batches import Batch
@@ -17,8 +18,20 @@ from lexlip_training.bottleneck import BottleneckDecoder, bottleneck, masked_cro
 from lexlip_training.dense import DenseTwin
 from lexlip_training.lexlip import LexLip, Outputs
 from lexlip_training.recipe import LossRecipe, PhaseRecipe
+from lexlip_training.towers import in_length_groups
 
 Model = LexLip | DenseTwin
+GROUPS = 4  # of like length, so that most padding is never computed
+
+
+def trimmed(mask: Tensor) -> Tensor:
+    """mask (n, L) -> (n, longest)."""
+    return mask[:, : int(mask.sum(1).max())]
+
+
+def padded(hidden: Tensor, length: int) -> Tensor:
+    """(n, l, D) -> (n, length, D), zeros behind."""
+    return F.pad(hidden, (0, 0, 0, length - hidden.shape[1]))
 
 
 class Student(nn.Module):
@@ -54,10 +67,16 @@ class Student(nn.Module):
     def _stage_1(self, model: LexLip, batch: Batch, outputs: Outputs) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
         mask, matrix = batch["mask"], model.text_matrix()
         words = model.place_of[batch["ids"]]  # (n, L) what is to be found, as places among the active pieces
-        head = model.text_head
+        head, length = model.text_head, mask.shape[1]
         pooled: Tensor | None = None
+
+        def masked_tower(rows: Tensor) -> Tensor:
+            shown = trimmed(mask[rows])
+            hidden: Tensor = head.transform(model.text(batch["masked_ids"][rows, : shown.shape[1]], shown))
+            return padded(hidden, length)
+
         if self.loss.mlm or self.loss.text_mlm:
-            hidden = head.transform(model.text(batch["masked_ids"], mask))  # (n, L, D)
+            hidden = in_length_groups(masked_tower, mask, GROUPS)  # (n, L, D)
             if self.loss.mlm:
                 at = batch["masked_at"]
                 yield "mlm", masked_cross_entropy(hidden[at], matrix, head.bias, words[at])
@@ -71,8 +90,20 @@ class Student(nn.Module):
         for name, weight, logits in (("picture_mlm", self.loss.picture_mlm, seen), ("text_mlm", self.loss.text_mlm, pooled)):
             if weight and logits is not None:
                 through = bottleneck(logits, model.text.embeddings[model.active])  # (n, D)
-                read = head.transform(self.decoder(embedded, mask, through)[at])  # (hidden pieces, D)
+                read = head.transform(self._decode(embedded, mask, through)[at])  # (hidden pieces, D)
                 yield name, masked_cross_entropy(read, matrix, head.bias, words[at])
+
+    def _decode(self, embedded: Tensor, mask: Tensor, through: Tensor) -> Tensor:
+        """The bottleneck decoder's hidden states (n, L, D), in groups of like length."""
+        assert self.decoder is not None
+        decoder = self.decoder
+
+        def run(rows: Tensor) -> Tensor:
+            shown = trimmed(mask[rows])
+            hidden: Tensor = decoder(embedded[rows, : shown.shape[1]], shown, through[rows])
+            return padded(hidden, mask.shape[1])
+
+        return in_length_groups(run, mask, GROUPS)
 
     @staticmethod
     def _per_caption(logits: Tensor, mask: Tensor) -> Tensor:
