@@ -1,0 +1,229 @@
+"""Pictures in an index, for programs: index, search, explain, count, delete.
+
+`PictureIndex` only joins what the command line uses too: a connection, an encoder, `index_source` and `Searcher`.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from lexlip_es.dialects import FieldType, QueryForm
+from lexlip_es.encoders import load_encoder
+from lexlip_es.engines import ConnectionSettings, connect
+from lexlip_es.errors import LexlipError, UsageError
+from lexlip_es.indexing import PictureFolder, Run, index_source
+from lexlip_es.lexicon import Lexicon
+from lexlip_es.model_folder import open_model
+from lexlip_es.names import index_name
+from lexlip_es.queries import Filter, Hit, TermShare, exact_shares, explain_request, read_hit
+from lexlip_es.report import Report
+from lexlip_es.searching import Searcher, SearchResult, Subject, fit_to_server, read_index_meta
+from lexlip_es.weights import Row
+
+MOST_HITS = 10_000  # of one search: index.max_result_window, unless somebody changed it
+
+
+class PictureIndex:
+    """One index of pictures on a server, with the model that made it.
+
+    >>> from pathlib import Path
+    >>> from lexlip_es import PictureIndex
+    >>> with PictureIndex(name="holiday") as index:
+    ...     report = index.index("photos")
+    ...     result = index.search("a red wall", k=3)
+    >>> report.indexed
+    3
+    >>> [hit.path for hit in result.hits]
+    ['red.png']
+
+    Several threads may use one at a time. Nothing is remembered about the index between two calls: each search asks what is
+    there now, one small request more, so that an index that was rebuilt with another model is refused and never searched with
+    the wrong one. Errors that a person can act on are `LexlipError`, one sentence each, and `UsageError` among them for a
+    request that makes no sense; an index that lexlip-es did not make is never written to.
+    """
+
+    def __init__(
+        self,
+        url: str | ConnectionSettings | None = None,
+        name: str = "pictures",
+        model: str | Path | None = None,
+        *,
+        form: QueryForm | None = None,
+        report: Callable[[str], None] | None = None,
+    ) -> None:
+        """Connect to the server and open the model; the index itself need not exist yet.
+
+        url: the server's address, by default `LEXLIP_ES_URL`, else the embedded OpenSearch, which is started and stays. Logins
+        and certificates come from the `LEXLIP_ES_...` variables, or give `ConnectionSettings` instead of an address.
+        name: the index's alias. model: a model folder; default: `LEXLIP_ES_MODEL`, else the package's starter model. form: how
+        queries are written, by default what suits the server. report is told what a person has to wait for.
+
+        Raises `LexlipError` where nothing answers or the folder is no model, `UsageError` for a name that no index can have.
+        """
+        self.name = index_name(name)
+        self.encoder = load_encoder(open_model(model))
+        given = url if isinstance(url, ConnectionSettings) else ConnectionSettings.from_environment(os.environ, url=url)
+        self.engine = connect(given, report=report)
+        self._form = form
+
+    def __enter__(self) -> "PictureIndex":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections; the server and the index stay."""
+        self.engine.close()
+
+    def index(
+        self,
+        folder: str | Path,
+        *,
+        captions: str | Path | None = None,
+        files: str | Path | None = None,
+        collection: str | None = None,
+        terms: int | None = None,
+        field_type: FieldType | None = None,
+        progress: Callable[[], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Report:
+        """Index every picture under a folder; one that is there already is replaced. The report lists what was left out, and why.
+
+        captions: a CSV, TSV, JSONL or JSON file whose texts are kept beside the pictures. files: a list of the only pictures
+        to take, one name a line. collection: the name of this set of pictures, by default the folder's absolute path. terms:
+        how many a picture keeps, by default what the model was tuned for. field_type: of a new index, `rank_features` unless
+        said. progress is called for each picture; setting `stop` ends the run after what is begun (`report.interrupted`).
+
+        Raises `LexlipError` for a folder without a picture, an index that does not fit, or a server that went away.
+
+        >>> index = PictureIndex(name="holiday")
+        >>> report = index.index("photos", collection="summer")
+        >>> report.indexed, report.skipped
+        (3, [])
+        """
+        source = PictureFolder(Path(folder), Path(files) if files else None, Path(captions) if captions else None)
+        run = Run.of(self.encoder, Path(folder), collection=collection, terms=terms)
+        run.progress = progress or run.progress
+        run.stop = stop or run.stop
+        return index_source(self.engine, run, source, self.name, field_type=field_type)
+
+    def search(self, query: str | Path, k: int = 10, filter: Filter | None = None) -> SearchResult:
+        """The k best pictures (1 to 10,000) for a sentence (`str`) or for a picture file (`Path`).
+
+        filter: a clause of the engine's query language that a hit must match as well; it gives no score. Raises `UsageError`
+        for a query without a word that the model knows, `UnknownIndexError` where there is no such index, `ModelMismatchError`
+        where another model made it.
+
+        >>> index = PictureIndex(name="holiday")
+        >>> best = index.search("a red or green thing", filter={"term": {"folder": "deep"}}).hits[0]
+        >>> best.path, [(share.term, share.query_weight) for share in best.terms]
+        ('deep/green.jpg', [('green', 1.0)])
+        >>> index.search(Path("photos/blue.png"), k=1).hits[0].path
+        'blue.png'
+        """
+        if not 1 <= k <= MOST_HITS:
+            raise UsageError(f"k is {k}: ask for 1 to {MOST_HITS} hits.")
+        return self._searcher().search(self._subject(query), k, filter=filter)
+
+    def explain(self, query: str | Path, id: str) -> Hit:
+        """The picture of this id as a hit of the query, each term with exactly what it gave, heaviest first.
+
+        The contributions are the engine's own: their sum, rounded to float32, is the score, bit for bit. A picture that shares
+        no term with the query has score 0 and no terms. Raises `LexlipError` where the index has no such picture, and what
+        `search` raises.
+
+        >>> import numpy as np
+        >>> index = PictureIndex(name="holiday")
+        >>> hit = index.search("a green thing").hits[0]
+        >>> why = index.explain("a green thing", hit.id)
+        >>> bool(np.float32(sum(share.contribution for share in why.terms)) == np.float32(why.score))
+        True
+        """
+        searcher, wanted = self._searcher(), {"ids": {"values": [id]}}
+        row, _ = fit_to_server(self.engine, searcher.dialect, self._subject(query).row, wanted)
+        body, params = explain_request(
+            row, self._lexicon, [id], searcher.dialect, fields=("path", "collection", "caption", "terms")
+        )
+        for hit in self.engine.search(self.name, body, **params)["hits"]["hits"]:
+            return _explained(hit, row, self._lexicon)
+        body = {"size": 1, "query": wanted, "_source": ["path", "collection", "caption"]}
+        for hit in self.engine.search(self.name, body)["hits"]["hits"]:
+            return replace(read_hit(hit, row, self._lexicon, with_caption=True), score=0.0)
+        raise LexlipError(f"index {self.name} has no picture with the id {id[:80]}: take an id from the hits of a search.")
+
+    def count(self, filter: Filter | None = None) -> int:
+        """How many pictures the index has (that match a clause of the engine's).
+
+        >>> index = PictureIndex(name="holiday")
+        >>> index.count(), index.count({"prefix": {"path": "deep/"}})
+        (3, 1)
+        """
+        return self.engine.count(self.name, filter)
+
+    def delete(self, ids: Iterable[str] | None = None, *, filter: Filter | None = None) -> int:
+        """Delete the documents of these ids, or those that match a clause of the engine's; returns how many there were.
+
+        Only documents go: the files and the index stay, and `{"match_all": {}}` leaves an empty index. Searches see it when
+        this returns. Raises `UsageError` unless one of both is given, `LexlipError` for an index that lexlip-es did not make,
+        or where the engine refused to delete some.
+
+        >>> index = PictureIndex(name="holiday")
+        >>> index.delete(filter={"term": {"folder": "deep"}})
+        1
+        >>> index.delete([hit.id for hit in index.search("red").hits])
+        1
+        >>> index.count()
+        1
+        """
+        if (ids is None) == (not filter):
+            raise UsageError('say what to delete: ids, or a filter ({"match_all": {}} is every picture).')
+        if isinstance(ids, str):
+            raise UsageError("ids is one text: give a list of ids.")
+        index = read_index_meta(self.engine, self.name).index
+        found = ids if ids is not None else (str(hit["_id"]) for hit in self.engine.scan(index, filter, fields=[]))
+        deleted, refused = 0, []
+        for result in self.engine.bulk(index, _deletions(found)):
+            if not result.ok:
+                refused.append(f"{result.id}: {result.reason}")
+            elif result.status != 404:  # not there is no failure, and no deletion either
+                deleted += 1
+        self.engine.refresh(index)
+        if refused:
+            raise LexlipError(f"{len(refused)} pictures could not be deleted from {index} ({refused[0]}): {deleted} were.")
+        return deleted
+
+    @property
+    def _lexicon(self) -> Lexicon:
+        return self.encoder.model.lexicon
+
+    def _searcher(self) -> Searcher:
+        return Searcher(self.engine, self.encoder, self.name, self._form)
+
+    def _subject(self, query: str | Path) -> Subject:
+        if isinstance(query, Path):
+            return Subject.of(self.encoder, picture=query)
+        return Subject.of(self.encoder, query)
+
+
+def _deletions(ids: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for one in ids:
+        yield {"_id": one, "delete": True}
+
+
+def _explained(hit: Mapping[str, Any], row: Row, lexicon: Lexicon) -> Hit:
+    """The hit with the engine's own contributions in place of those computed from the stored weights."""
+    asked = dict(zip(row[0].tolist(), row[1].tolist(), strict=True))
+    stored = hit["_source"]["terms"]
+    terms = []
+    for name, share in exact_shares(hit).items():
+        term, contribution = lexicon.id(name), float(np.float32(share))  # JSON has the shortest digits that mean this float32
+        terms.append(TermShare(lexicon.word(term), lexicon.pieces[term], asked[term], float(stored[name]), contribution))
+    terms.sort(key=lambda share: -share.contribution)
+    return replace(read_hit(hit, row, lexicon, with_caption=True), terms=terms)
