@@ -72,7 +72,7 @@ def index_source(
     """
     alias = index_name(index, source.kind)
     with open_target(engine, alias, run.encoder.model, source.kind, run.terms, field_type=field_type) as target:
-        _send(engine, target.index, run, source.documents(run))
+        send_documents(engine, target.index, run, source.documents(run))
         target.complete = not run.report.interrupted
     return run.report
 
@@ -210,7 +210,7 @@ def _opened(run: Run, entries: Iterable[Found | Skipped]) -> Iterator[Opened]:
             yield from finish(waiting.popleft().result())
 
 
-def _send(engine: Engine, index: str, run: Run, documents: Iterable[Document]) -> None:
+def send_documents(engine: Engine, index: str, run: Run, documents: Iterable[Document]) -> None:
     """Send documents in bulk and account for each in the report; the time not spent on making them is the engine's."""
     started = time.perf_counter()
     making = 0.0

@@ -16,6 +16,7 @@ from lexlip_es.model_folder import ModelFolder
 from lexlip_es.names import Kind
 
 SCHEMA = 1
+REBUILD = "lexlip-es rebuild"
 # For the first load of an index that nobody searches yet (engine advice; see the engines' bulk-loading guides).
 LOAD_SETTINGS: dict[str, Any] = {"refresh_interval": "-1", "auto_expand_replicas": False, "number_of_replicas": 0}
 
@@ -105,21 +106,38 @@ class IndexMeta:
 
     @classmethod
     def of(cls, index: str, mappings: dict[str, Any]) -> "IndexMeta":
-        """Read an index's mappings; raises `LexlipError` for an index that is not ours or of a later schema."""
+        """Read an index's mappings; raises `LexlipError` for an index that is not ours or of a schema that is not read."""
+        found = cls.of_any_schema(index, mappings)
+        if found.is_older:
+            raise LexlipError(
+                f"index {index} has lexlip schema {found.meta.get('schema')}, this version reads {SCHEMA}: "
+                f"make its documents anew with {REBUILD}."
+            )
+        return found
+
+    @classmethod
+    def of_any_schema(cls, index: str, mappings: dict[str, Any]) -> "IndexMeta":
+        """As `of`, but an older schema is taken too: enough to replace its index, not to read its documents."""
         meta = mappings.get("_meta", {}).get("lexlip")
         if not isinstance(meta, dict):
             raise LexlipError(f"index {index} was not made by lexlip-es and is left alone: choose another name with --index.")
-        if meta.get("schema") != SCHEMA:
+        schema = meta.get("schema", 0)
+        if not isinstance(schema, int) or schema > SCHEMA:
             raise LexlipError(
-                f"index {index} has lexlip schema {meta.get('schema')}, this version reads {SCHEMA}: "
+                f"index {index} has lexlip schema {schema}, this version reads {SCHEMA}: "
                 "use the lexlip-es version that made it, or index again under another name."
             )
         return cls(index, meta)
 
     @property
+    def is_older(self) -> bool:
+        """Whether an earlier version wrote it, in a schema that this one does not read."""
+        return bool(self.meta.get("schema", 0) < SCHEMA)
+
+    @property
     def kind(self) -> Kind:
         """Whether its documents are pictures or texts."""
-        return "text" if self.meta["kind"] == "text" else "picture"
+        return "text" if self.meta.get("kind") == "text" else "picture"
 
     @property
     def field_type(self) -> FieldType:
@@ -131,7 +149,7 @@ class IndexMeta:
         if field_type not in (None, self.field_type):
             raise LexlipError(
                 f"index {self.index} has a {self.field_type} field, not {field_type}: leave out --field-type, "
-                "or index under another name."
+                f"or make it anew with {REBUILD}."
             )
 
     def require_model(self, model: ModelFolder) -> None:
@@ -140,16 +158,20 @@ class IndexMeta:
         if made_by["identity"] != model.identity:
             raise ModelMismatchError(
                 f"index {self.index} was made with model {made_by['name']} ({made_by['identity'][:12]}), not with {model.label}: "
-                "name that model with --model, or index the pictures again under another name."
+                f"name that model with --model, or make its documents anew with {REBUILD}."
             )
 
     def require_same_documents(self, model: ModelFolder, kind: Kind, terms: int) -> None:
         """Raise unless documents made now would be like those that are there: model, kind and number of terms."""
         self.require_model(model)
-        if self.kind != kind:
-            raise LexlipError(f"index {self.index} holds {self.kind}s, not {kind}s: choose another name with --index.")
+        self.require_kind(kind)
         if self.meta["pruning"]["terms"] != terms:
             raise ModelMismatchError(
                 f"index {self.index} keeps {self.meta['pruning']['terms']} terms a {kind}, not {terms}: "
-                f"use --terms {self.meta['pruning']['terms']}, or index under another name."
+                f"use --terms {self.meta['pruning']['terms']}, or make its documents anew with {REBUILD}."
             )
+
+    def require_kind(self, kind: Kind) -> None:
+        """Raise unless the documents are of this kind."""
+        if self.kind != kind:
+            raise LexlipError(f"index {self.index} holds {self.kind}s, not {kind}s: choose another name with --index.")

@@ -1,6 +1,7 @@
 """Names of indices and aliases: defaults, the numbered index behind an alias, and what is no name."""
 
 import re
+from collections.abc import Iterable
 from typing import Literal
 
 from lexlip_es.errors import UsageError
@@ -26,6 +27,16 @@ def index_name(name: str | None, kind: Kind = "picture") -> str:
 def first_index(alias: str) -> str:
     """The name of the first index behind an alias: `pictures` -> `pictures-000001`."""
     return f"{alias}-000001"
+
+
+def next_index(alias: str, taken: Iterable[str]) -> str:
+    """The name of the next index behind an alias: one more than the highest number among the names taken.
+
+    >>> next_index("pictures", ["pictures-000001", "pictures-000007", "pictures-of-dogs-000009"])
+    'pictures-000008'
+    """
+    numbers = [int(name[-6:]) for name in taken if alias_of(name) == alias]
+    return f"{alias}-{max(numbers, default=0) + 1:06}"
 
 
 def alias_of(index: str) -> str | None:

@@ -1,20 +1,23 @@
 """The index that a run writes into: `NAME-000001` behind the alias `NAME`, made for the first load and left in peace afterwards.
 
 Refresh and replicas are changed only while nobody searches the index, that is before the alias points to it; the originals
-stand in `_meta.lexlip.load`, so that a run after a crash restores them (design contract 8).
+stand in `_meta.lexlip.load`, so that a run after a crash restores them (design contract 8). `rebuilding` makes the next index
+beside the one that serves, out of the same parts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from lexlip_es.dialects import FieldType, family_for
-from lexlip_es.engines.protocol import Engine
+from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.mappings import LOAD_SETTINGS, IndexMeta, index_body, index_meta
+from lexlip_es.mappings import LOAD_SETTINGS, REBUILD, IndexMeta, index_body, index_meta
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.names import Kind, alias_of, first_index
+
+PASSING = ("load", "rebuild")  # what `_meta.lexlip` says only while an index is being made
 
 
 @dataclass
@@ -46,8 +49,9 @@ def open_target(
     """The index behind the alias, created where there is none; on leaving, a new one is made searchable and the alias set.
 
     field_type: what `terms` are in a new index, by default `rank_features`; one that is there must not have another. A load that
-    was interrupted is taken up again. Raises `LexlipError` for a foreign index, another kind of documents, or an alias over
-    several indices, `ModelMismatchError` for another model or number of terms, `UsageError` for a field that the server lacks.
+    was interrupted is taken up again. Raises `LexlipError` for a foreign index, another kind of documents, an alias over several
+    indices, or one that is being rebuilt, `ModelMismatchError` for another model or number of terms, `UsageError` for a field
+    that the server lacks.
     """
     target = _find(engine, alias, model, kind, terms, field_type, shards)
     yield target
@@ -57,38 +61,88 @@ def open_target(
         _publish(engine, target)
     else:
         engine.refresh(target.index)
+        if target.index not in engine.indices(alias):
+            raise LexlipError(f"{alias} was rebuilt meanwhile and {target.index} serves no more: index once more.")
+        keep_lasting_meta(engine, target.index, target.meta)  # a rebuild may have crashed just after its swap
 
 
-def _find(
-    engine: Engine, alias: str, model: ModelFolder, kind: Kind, terms: int, field_type: FieldType | None, shards: int
-) -> Target:
+def serving_index(engine: Engine, alias: str) -> tuple[str, JsonObject] | None:
+    """The one index that a name stands for and its {aliases, mappings, settings}, or None.
+
+    Raises `LexlipError` for an alias over several indices, `UsageError` for the name of an index behind an alias.
+    """
     serving = engine.indices(alias)
     if len(serving) > 1:
         raise LexlipError(f"alias {alias} stands for {len(serving)} indices, so it is unclear where to write: name another one.")
     if alias in serving and alias_of(alias):
         raise UsageError(f"{alias} is an index behind an alias: write into --index {alias_of(alias)}.")
-    for index, body in (serving or engine.indices(first_index(alias))).items():
+    return next(iter(serving.items()), None)
+
+
+def numbered_indices(engine: Engine, alias: str) -> dict[str, JsonObject]:
+    """All indices named `ALIAS-NNNNNN`, whoever made them."""
+    return {name: body for name, body in engine.indices(f"{alias}-*").items() if alias_of(name) == alias}
+
+
+def unfinished_rebuilds(numbered: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
+    """Those of these indices that a rebuild is making, or that one which crashed has left: claimed, and behind no alias."""
+    return {name: body for name, body in numbered.items() if not body["aliases"] and "rebuild" in lexlip_meta(body)}
+
+
+def lexlip_meta(body: JsonObject) -> JsonObject:
+    """`_meta.lexlip` of an index's {mappings, ...}; empty for an index that is not ours."""
+    found = body["mappings"].get("_meta", {}).get("lexlip")
+    return found if isinstance(found, dict) else {}
+
+
+def create_for_load(
+    engine: Engine, index: str, meta: Mapping[str, Any], *, shards: int = 1, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Make an index with refresh off and no replicas, and give back its `_meta.lexlip`, in which `load` keeps the usual settings.
+
+    settings: what differs from the template's usual ones, null for the server's default.
+    """
+    field_type: FieldType = meta["field_type"]
+    usual = index_body({}, family=family_for(engine.server, field_type))["settings"]["index"] | dict(settings or {})
+    # null restores the server's default of a setting that the template does not name
+    loading = {**meta, "load": {name: usual.get(name) for name in LOAD_SETTINGS}}
+    body = index_body(loading, family=family_for(engine.server, field_type), shards=shards, server=engine.server)
+    body["settings"]["index"] |= LOAD_SETTINGS
+    engine.create_index(index, body)
+    return loading
+
+
+def keep_lasting_meta(engine: Engine, index: str, meta: Mapping[str, Any]) -> None:
+    """Take out of `_meta.lexlip` what was true only while the index was being made."""
+    if any(name in meta for name in PASSING):
+        lasting = {key: value for key, value in meta.items() if key not in PASSING}
+        engine.put_mapping(index, {"_meta": {"lexlip": lasting}})
+
+
+def _find(
+    engine: Engine, alias: str, model: ModelFolder, kind: Kind, terms: int, field_type: FieldType | None, shards: int
+) -> Target:
+    serving = serving_index(engine, alias)
+    for index, body in [serving] if serving else engine.indices(first_index(alias)).items():
         meta = IndexMeta.of(index, body["mappings"])
         meta.require_same_documents(model, kind, terms)
         meta.require_field_type(field_type)
+        for unfinished in unfinished_rebuilds(numbered_indices(engine, alias)) if serving else ():
+            raise LexlipError(
+                f"{alias} is being rebuilt (into {unfinished}), which this run would not reach: wait until that is done, or, "
+                f"if it crashed, run {REBUILD} again or delete {unfinished}."
+            )
         return Target(alias, index, meta.meta, loading=not serving)
-    field_of_new = field_type or "rank_features"
-    meta_of_new = index_meta(model, kind, terms, field_of_new)
-    body = index_body(meta_of_new, family=family_for(engine.server, field_of_new), shards=shards, server=engine.server)
-    usual = body["settings"]["index"]
-    # null restores the server's default of a setting that the template does not name
-    meta_of_new["load"] = {name: usual.get(name) for name in LOAD_SETTINGS}
-    usual |= LOAD_SETTINGS
-    engine.create_index(first_index(alias), body)
-    return Target(alias, first_index(alias), meta_of_new, loading=True)
+    made = create_for_load(
+        engine, first_index(alias), index_meta(model, kind, terms, field_type or "rank_features"), shards=shards
+    )
+    return Target(alias, first_index(alias), made, loading=True)
 
 
 def _publish(engine: Engine, target: Target) -> None:
-    saved = target.meta.get("load")
-    if saved:
-        engine.put_settings(target.index, {"index": saved})
-        usual = {key: value for key, value in target.meta.items() if key != "load"}
-        engine.put_mapping(target.index, {"_meta": {"lexlip": usual}})
+    if target.meta.get("load"):
+        engine.put_settings(target.index, {"index": target.meta["load"]})
+        keep_lasting_meta(engine, target.index, target.meta)
     engine.refresh(target.index)
     engine.update_aliases([{"add": {"index": target.index, "alias": target.alias}}])
     if target.complete:

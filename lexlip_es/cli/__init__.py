@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from lexlip_es.cli import demo, engine, evaluate, export, index, mapping, pack, query, search, terms, train
+from lexlip_es.cli import demo, engine, evaluate, export, index, mapping, pack, query, rebuild, search, terms, train
 from lexlip_es.cli.common import say
 from lexlip_es.errors import LexlipError
 
@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(index.index)
+app.command()(rebuild.rebuild)
 app.command()(search.search)
 app.command()(query.query)
 app.command()(terms.terms)

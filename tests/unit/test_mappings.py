@@ -49,9 +49,19 @@ def test_a_later_schema_and_a_foreign_index_are_refused() -> None:
             IndexMeta.of("pictures", mappings)
 
 
+def test_an_older_schema_is_refused_with_the_command_that_makes_it_anew() -> None:
+    for older in ({"schema": SCHEMA - 1}, {}):
+        with pytest.raises(LexlipError, match="make its documents anew with lexlip-es rebuild"):
+            meta_of(older)
+        assert IndexMeta.of_any_schema("pictures-000001", {"_meta": {"lexlip": older}}).is_older
+    for unreadable in ({"schema": SCHEMA + 1}, {"schema": "new"}):
+        with pytest.raises(LexlipError, match=f"this version reads {SCHEMA}"):
+            IndexMeta.of_any_schema("pictures-000001", {"_meta": {"lexlip": unreadable}})
+
+
 def test_another_model_is_refused_by_both_names(model: ModelFolder) -> None:
     other = index_meta(model, "picture", 64) | {"model": {"name": "larger", "identity": "ab" * 32}}
-    with pytest.raises(ModelMismatchError, match=rf"larger \(abababababab\), not with {model.name}"):
+    with pytest.raises(ModelMismatchError, match=rf"larger \(abababababab\), not with {model.name} .* lexlip-es rebuild"):
         meta_of(other).require_model(model)
 
 

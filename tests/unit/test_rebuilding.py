@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from lexlip_es.cli import app
+from lexlip_es.errors import LexlipError, UsageError
+from lexlip_es.rebuilding import open_sources
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    Image.new("RGB", (9, 9)).save(tmp_path / "black.png")
+    (tmp_path / "texts.txt").write_text("a dog\n")
+    return tmp_path
+
+
+def test_several_sources_of_one_kind_are_opened_in_order(folder: Path) -> None:
+    (folder / "deep").mkdir()
+    Image.new("RGB", (9, 9)).save(folder / "deep" / "black.png")
+    opened = open_sources([folder, folder / "deep"], [])
+    assert [(source.kind, place) for source, place in opened] == [("picture", folder), ("picture", folder / "deep")]
+    assert [source.kind for source, _ in open_sources([], [folder / "texts.txt"])] == ["text"]
+
+
+def test_no_source_and_both_kinds_are_refused(folder: Path) -> None:
+    for pictures, texts in (([], []), ([folder], [folder / "texts.txt"])):
+        with pytest.raises(UsageError, match="one kind of things at a time"):
+            open_sources(pictures, texts)
+
+
+def test_a_list_of_files_or_captions_belongs_to_one_source(folder: Path) -> None:
+    for options in ({"files": folder / "texts.txt"}, {"captions": folder / "texts.txt"}):
+        with pytest.raises(UsageError, match="about one source"):
+            open_sources([folder, folder], [], **options)
+
+
+def test_a_missing_source_is_named_before_any_server_is_asked(folder: Path) -> None:
+    run = CliRunner().invoke(app, ["rebuild", "--images", str(folder / "gone"), "--url", "http://127.0.0.1:9"])
+    assert isinstance(run.exception, LexlipError)
+    assert "gone" in str(run.exception)
