@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from lexlip_es.cli import demo, engine, evaluate, export, index, mapping, pack, query, rebuild, search, terms, train
+from lexlip_es.cli import demo, doctor, engine, evaluate, export, index, mapping, pack, query, rebuild, search, terms, train
 from lexlip_es.cli.common import say
 from lexlip_es.errors import LexlipError
 
@@ -24,6 +24,7 @@ app.command()(query.query)
 app.command()(terms.terms)
 app.command()(export.export)
 app.command()(mapping.mapping)
+app.command()(doctor.doctor)
 app.command()(evaluate.evaluate)
 app.command()(train.train)
 app.command()(pack.pack)

@@ -9,6 +9,7 @@ from lexlip_es.engines.retries import OVERLOADED, TemporaryFailure
 from lexlip_es.errors import LexlipError
 
 _BROKE_OFF = "broke off the TLS connection, as servers do that want another certificate of their users (LEXLIP_ES_CLIENT_CERT)"
+_MISSING_SHARDS = ("no_shard_available_action_exception", "unavailable_shards_exception")
 
 
 class UnknownIndexError(LexlipError):
@@ -45,6 +46,10 @@ class TooLargeError(LexlipError):
     """The server, or a proxy before it, does not take requests of this size."""
 
 
+class ForbiddenError(LexlipError):
+    """The server knows who asks, and this user lacks the right."""
+
+
 def refusal(server: str, status: int, body: Any, index: str | None, *, login: str | None = None) -> LexlipError:
     """The error for an HTTP status that is not a success.
 
@@ -69,10 +74,20 @@ def refusal(server: str, status: int, body: Any, index: str | None, *, login: st
         )
     if kind == "cluster_block_exception" and status in (403, 429):  # at 503 the cluster is not ready yet
         return LexlipError(
-            f"the engine at {server} blocks this ({reason or kind}): free disk space there or lift the block, then go on."
+            f"the engine at {server} blocks this ({(reason or kind).rstrip(';')}): free disk space there or lift the block, "
+            "then go on."
+        )
+    if kind == "index_closed_exception":
+        return LexlipError(f"{index or 'an index'} on {server} is closed: open it there (POST /{index or 'INDEX'}/_open).")
+    if kind in _MISSING_SHARDS or "missing shards" in reason:
+        return LexlipError(
+            f"a part of {index or 'the index'} on {server} is on no node that runs ({reason or kind}): "
+            "GET /_cluster/allocation/explain there says why."
         )
     if status == 403 or kind == "security_exception":
-        return LexlipError(f"this user may not do that on {server}: {reason or 'forbidden'}.")
+        return ForbiddenError(
+            f"this user may not do that on {server} ({reason or 'forbidden'}): have the right granted, or ask as another user."
+        )
     if status == 413:
         return TooLargeError(f"a request was larger than {server} accepts: raise its http.max_content_length.")
     if status == 429 or kind == "cluster_block_exception":

@@ -1,0 +1,34 @@
+"""`lexlip-es doctor`: are the server, the index and the model as they should be, and if not, what mends it?"""
+
+from typing import Annotated
+
+import typer
+
+from lexlip_es.cli import common
+
+
+def doctor(
+    index: common.IndexOption = None,
+    model: common.ModelOption = None,
+    parity: Annotated[
+        bool,
+        typer.Option("--parity", help="Prove the server's scores with 50 made documents in an index that is thrown away."),
+    ] = False,
+    url: common.UrlOption = None,
+    as_json: common.JsonOption = False,
+) -> None:
+    """Look at server, rights, index, mapping and model. Changes nothing, except that --parity makes an index and removes it.
+
+    Exit codes: 0 all well, or warnings; 1 a failure.
+    """
+    from lexlip_es.doctor import examine
+    from lexlip_es.names import index_name
+
+    found = examine(lambda: common.connected(url), index_name(index), model, parity=parity)
+    if as_json:
+        common.answer(found.to_json())
+    else:
+        for line in found.lines:
+            common.show(f"{line.state:8} {line.subject:12} {line.said}")
+    if found.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,113 @@
+"""What the doctor asks a server: reading requests, and a few that no server can carry out, which show what the user may do."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
+
+from lexlip_es.engines.errors import EngineUnreachableError, ForbiddenError
+from lexlip_es.engines.protocol import Engine, JsonObject, ServerInfo
+from lexlip_es.errors import LexlipError
+from lexlip_es.model_folder import ModelFolder
+
+T = TypeVar("T")
+Answer = JsonObject | LexlipError
+"""What a server answered, or why it did not."""
+Indices = dict[str, JsonObject]
+Deed = Literal["search", "write", "create", "alias"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is known for a judgement.
+
+    `serving` is what the name stands for, `beside` what is named `NAME-...`, `left` the indices that a parity check left behind;
+    `parts` lists the modules and plugins of a node, `settings` those of the cluster, defaults included, flat; `disks` is
+    `_nodes/stats/fs`. `health` is that of the one index, and None where there is none. `may` lacks what could not be tried.
+    """
+
+    server: ServerInfo
+    name: str
+    model: ModelFolder | LexlipError
+    serving: Indices | LexlipError
+    beside: Indices | LexlipError = field(default_factory=dict)
+    left: Indices | LexlipError = field(default_factory=dict)
+    parts: Answer = field(default_factory=dict)
+    health: Answer | None = None
+    cluster: Answer = field(default_factory=dict)
+    settings: Answer = field(default_factory=dict)
+    disks: Answer = field(default_factory=dict)
+    may: Mapping[Deed, bool] = field(default_factory=dict)
+
+
+def gather(engine: Engine, name: str, model: ModelFolder | LexlipError) -> Facts:
+    """Ask a server about itself and the index of this name. Changes nothing; raises `EngineUnreachableError` alone."""
+    serving = _try(lambda: engine.indices(name))
+    one = next(iter(serving)) if isinstance(serving, dict) and len(serving) == 1 else None
+    flat = {"include_defaults": "true", "flat_settings": "true"}
+    parts = {"filter_path": "nodes.*.modules.name,nodes.*.plugins.name"}
+    disks = {"filter_path": "nodes.*.name,nodes.*.fs.total"}
+    return Facts(
+        server=engine.server,
+        name=name,
+        model=model,
+        serving=serving,
+        beside=_try(lambda: engine.indices(f"{name}-*")),
+        left=_try(lambda: engine.indices(f"{name}_parity_*")),
+        parts=_try(lambda: engine.request("GET", "/_nodes/_local", params=parts)),
+        health=_try(lambda: engine.request("GET", f"/_cluster/health/{quote(one, safe='')}")) if one else None,
+        cluster=_try(lambda: engine.request("GET", "/_cluster/health")),
+        settings=_flat(_try(lambda: engine.request("GET", "/_cluster/settings", params=flat))),
+        disks=_try(lambda: engine.request("GET", "/_nodes/stats/fs", params=disks)),
+        may=dict(_rights(engine, name, one)),
+    )
+
+
+def _try(ask: Callable[[], T]) -> T | LexlipError:
+    try:
+        return ask()
+    except EngineUnreachableError:
+        raise
+    except LexlipError as error:
+        return error
+
+
+def _flat(answer: Answer) -> Answer:
+    """The cluster's settings in force: what was set for now before what was set for good before the defaults."""
+    if isinstance(answer, LexlipError):
+        return answer
+    levels = [answer.get(level) for level in ("defaults", "persistent", "transient")]
+    return {name: value for level in levels if isinstance(level, dict) for name, value in level.items()}
+
+
+def _rights(engine: Engine, name: str, index: str | None) -> list[tuple[Deed, bool]]:
+    """What this user may do, tried with requests that fail for another reason where the right is there.
+
+    A document that does not exist is to be changed, an index with an unknown type of field to be made, an alias that does not
+    exist to be taken away: servers look at the rights before they look at that.
+    """
+    nowhere = f"{name}-lexlip-doctor"
+    # An unknown field type: there is no server that makes such an index.
+    impossible = {"mappings": {"properties": {"terms": {"type": "lexlip_doctor"}}}}
+    tried: list[tuple[Deed, bool]] = [("create", _may(engine, "PUT", f"/{quote(nowhere, safe='')}", impossible))]
+    if index is not None:
+        path = "/" + quote(index, safe="")
+        action = {"remove": {"index": index, "alias": nowhere, "must_exist": True}}
+        tried += [
+            ("search", _may(engine, "POST", f"{path}/_search", {"size": 0})),
+            ("write", _may(engine, "POST", f"{path}/_update/lexlip-doctor", {"doc": {}}, timeout="1s")),
+            ("alias", _may(engine, "POST", "/_aliases", {"actions": [action]})),
+        ]
+    return tried
+
+
+def _may(engine: Engine, method: str, path: str, body: Any, **params: str) -> bool:
+    try:
+        engine.request(method, path, body=body, params=params, repeatable=False)
+    except ForbiddenError:
+        return False
+    except EngineUnreachableError:
+        raise
+    except LexlipError:  # for the other reason, or because of a block or a missing shard: the right is there
+        return True
+    return True
