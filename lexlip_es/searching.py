@@ -157,7 +157,7 @@ def _clause_setting(engine: Engine, dialect: Dialect) -> int | None:
 
 
 class Searcher:
-    """Searches one index with one model; the index's model is checked once, when the searcher is made."""
+    """Searches one index with one model; a rebuild that puts another index behind the name is noticed at the next search."""
 
     def __init__(self, engine: Engine, encoder: Encoder, index: str | None = None, form: QueryForm | None = None) -> None:
         """`form` overrides the query that suits the server.
@@ -165,10 +165,8 @@ class Searcher:
         Raises `LexlipError` for an unknown or foreign index, `ModelMismatchError` for one made with another model, `UsageError`
         for a form that the server or the index does not have.
         """
-        self.engine, self.encoder, self.index = engine, encoder, index_name(index)
-        self.meta = read_index_meta(engine, self.index)
-        self.meta.require_model(encoder.model)
-        self.dialect = dialect_for(engine.server, self.meta.field_type, form)
+        self.engine, self.encoder, self.index, self._form = engine, encoder, index_name(index), form
+        self._look()
 
     def by_text(self, text: str, k: int = 10) -> SearchResult:
         """The k best documents for a sentence; raises `UsageError` for a text without a term to search by."""
@@ -179,13 +177,29 @@ class Searcher:
         return self.search(Subject.of(self.encoder, picture=picture), k)
 
     def search(self, subject: Subject, k: int = 10, *, filter: Filter | None = None) -> SearchResult:
-        """The k best documents (that match the filter, a clause of the engine's) for a subject that this model encoded."""
-        with_caption = self.meta.kind == "text"
-        fields: Sequence[str] = ("path", "collection", "terms", *(("caption",) if with_caption else ()))
-        lexicon = self.encoder.model.lexicon
-        row, notes = fit_to_server(self.engine, self.dialect, subject.row, filter)
-        body = search_body(row, lexicon, k, dialect=self.dialect, fields=fields, filter=filter)
-        answer = self.engine.search(self.index, body)
+        """The k best documents (that match the filter, a clause of the engine's) for a subject that this model encoded.
+
+        Raises `ModelMismatchError` where the index was meanwhile rebuilt with another model.
+        """
+        asked, answer, row, notes = self.meta.index, *self._ask(subject.row, k, filter)
+        if any(hit["_index"] != asked for hit in answer["hits"]["hits"]) or not answer["hits"]["hits"]:
+            self._look()  # another index stands behind the name, perhaps of another model or field
+            if self.meta.index != asked:
+                answer, row, notes = self._ask(subject.row, k, filter)
+        lexicon, with_caption = self.encoder.model.lexicon, self.meta.kind == "text"
         hits = [read_hit(hit, row, lexicon, with_caption=with_caption) for hit in answer["hits"]["hits"]]
         total_ms = 1000 * (time.perf_counter() - subject.started)
         return SearchResult(subject.name, self.index, self.encoder.model.identity, int(answer["took"]), total_ms, hits, notes)
+
+    def _look(self) -> None:
+        """Read what the index says of itself; raises as `__init__`."""
+        self.meta = read_index_meta(self.engine, self.index)
+        self.meta.require_model(self.encoder.model)
+        self.dialect = dialect_for(self.engine.server, self.meta.field_type, self._form)
+
+    def _ask(self, whole: Row, k: int, filter: Filter | None) -> tuple[dict[str, Any], Row, list[str]]:
+        """The engine's answer, the row that was asked, and what is to be said about it."""
+        fields: Sequence[str] = ("path", "collection", "terms", *(("caption",) if self.meta.kind == "text" else ()))
+        row, notes = fit_to_server(self.engine, self.dialect, whole, filter)
+        body = search_body(row, self.encoder.model.lexicon, k, dialect=self.dialect, fields=fields, filter=filter)
+        return self.engine.search(self.index, body), row, notes

@@ -38,6 +38,17 @@ def test_another_model_serves_after_a_rebuild_and_the_old_index_is_kept(house: H
     assert house.behind() == ["hues-000003"]
 
 
+def test_a_searcher_made_before_a_rebuild_notices_it(house: House) -> None:
+    house.index()
+    searcher = Searcher(house.engine, load_encoder(house.model), ALIAS)
+    house.rebuild(run=house.run(terms=2))
+    found = searcher.by_text("green")
+    assert found.hits[0].path == "green.png" and searcher.meta.index == SECOND
+    house.rebuild(house.newer)
+    with pytest.raises(ModelMismatchError, match="lexlip-es rebuild"):
+        searcher.by_text("green")
+
+
 def test_the_next_index_has_the_settings_and_the_alias_of_the_old_one(house: House) -> None:
     house.index()
     house.engine.put_settings(FIRST, {"index": {"refresh_interval": "7s"}})
