@@ -18,7 +18,7 @@ from lexlip_es.engines.retries import OVERLOADED, PATIENT, RetryPolicy, Temporar
 
 CHUNK_DOCUMENTS = 1_000
 CHUNK_BYTES = 8 * 1024 * 1024
-FOR_ALL = frozenset({"cluster_block_exception", "security_exception", "index_not_found_exception"})
+FOR_ALL = frozenset({"cluster_block_exception", "security_exception", "index_closed_exception", "index_not_found_exception"})
 
 Send = Callable[[bytes], Any]
 

@@ -81,7 +81,7 @@ def refusal(server: str, status: int, body: Any, index: str | None, *, login: st
         return LexlipError(f"{index or 'an index'} on {server} is closed: open it there (POST /{index or 'INDEX'}/_open).")
     if kind in _MISSING_SHARDS or "missing shards" in reason:
         return LexlipError(
-            f"a part of {index or 'the index'} on {server} is on no node that runs ({reason or kind}): "
+            f"a part of {index or 'the index'} on {server} is on no node that runs: "
             "GET /_cluster/allocation/explain there says why."
         )
     if status == 403 or kind == "security_exception":
