@@ -35,14 +35,15 @@ def rows(stage1: PhaseRecipe, stage2: PhaseRecipe, epochs: int) -> Iterator[tupl
     """What is compared: a name, and the phases that follow the base; all of `epochs` epochs in total."""
     stage1, stage2 = replace(stage1, epochs=epochs), replace(stage2, epochs=epochs)
     yield "stage 1, all tasks", (stage1,)
+    yield "without all three MLM tasks", (without(stage1, "mlm", "picture_mlm", "text_mlm"),)
     yield "without self-supervised MLM", (without(stage1, "mlm"),)
     yield "without picture-bottlenecked MLM", (without(stage1, "picture_mlm"),)
     yield "without text-bottlenecked MLM", (without(stage1, "text_mlm"),)
-    yield "without all three (contrast alone)", (without(stage1, "mlm", "picture_mlm", "text_mlm"),)
+    yield "without distillation", (without(stage1, "distil"),)
     yield "without contrast", (without(stage1, "contrast"),)
+    yield "stage 2 alone", (stage2,)
     yield "without FLOPS", (without(stage1, "flops_picture", "flops_text"),)
     yield "without labels", (without(stage1, "labels_picture", "labels_text"),)
-    yield "stage 2 alone", (stage2,)
     if epochs > 1:
         yield "stage 1, then stage 2", (replace(stage1, epochs=epochs // 2), replace(stage2, epochs=epochs - epochs // 2))
 
@@ -68,11 +69,12 @@ def main() -> None:
     parser.add_argument("--cache", default="runs/cache")
     parser.add_argument("--out", default="runs/ablation")
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--teacher", default="runs/starter-twin/checkpoint")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     places = [f"data.images={options.images}", f"data.captions={options.captions}", f"cache={options.cache}"]
-    recipe = load_recipe(RECIPE, [*places, f"output={options.out}", 'data.test=""'])
+    recipe = load_recipe(RECIPE, [*places, f"output={options.out}", 'data.test=""', f"teacher.checkpoints=['{options.teacher}']"])
     before = tuple(phase for phase in recipe.phase if phase.name not in ("stage1", "stage2"))
     stages = {phase.name: phase for phase in recipe.phase}
     found = {}
