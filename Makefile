@@ -15,7 +15,7 @@ test: lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-neural: .venv/test
-	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/engine/neural_search.py
+	LEXLIP_TEST_SERVERS=opensearch-3.6.0-neural $(BIN)/python -m pytest $(PYTEST_ARGS) tests/engine/neural_search.py tests/engine/test_forms.py
 
 lint: .venv/test
 	$(BIN)/ruff check .
