@@ -24,7 +24,8 @@ from lexlip_es.weights import Floats, SparseWeights, prepare_documents, prepare_
 
 DOCUMENTS, QUERIES, POOL = 50, 40, 150
 _HEAVIEST = 64.0  # of neural_sparse; all forms get the same queries
-_ABSENT = ("no handler for type", "unknown query")
+# "No handler for type [...] declared on field", "The mapper type [...] declared on field [...] does not exist"
+_ABSENT = ("declared on field", "unknown query")
 
 
 @dataclass(frozen=True)
@@ -150,4 +151,4 @@ def _compare(
 
 def _lacks(error: LexlipError) -> bool:
     """Whether a refusal says that there is no such field type or query, told by the servers' own words for it."""
-    return any(words in str(error).lower() for words in _ABSENT)
+    return any(words in str(error) for words in _ABSENT)

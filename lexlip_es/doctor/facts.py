@@ -89,12 +89,15 @@ def _rights(engine: Engine, name: str, index: str | None) -> list[tuple[Deed, bo
     nowhere = f"{name}-lexlip-doctor"
     # An unknown field type: there is no server that makes such an index.
     impossible = {"mappings": {"properties": {"terms": {"type": "lexlip_doctor"}}}}
-    tried: list[tuple[Deed, bool]] = [("create", _may(engine, "PUT", f"/{quote(nowhere, safe='')}", impossible))]
+    tried: list[tuple[Deed, bool]] = [
+        # of the name, since servers hide an index from those who have no right to it
+        ("search", _may(engine, "POST", f"/{quote(name, safe='')}/_search", {"size": 0})),
+        ("create", _may(engine, "PUT", f"/{quote(nowhere, safe='')}", impossible)),
+    ]
     if index is not None:
         path = "/" + quote(index, safe="")
         action = {"remove": {"index": index, "alias": nowhere, "must_exist": True}}
         tried += [
-            ("search", _may(engine, "POST", f"{path}/_search", {"size": 0})),
             ("write", _may(engine, "POST", f"{path}/_update/lexlip-doctor", {"doc": {}}, timeout="1s")),
             ("alias", _may(engine, "POST", "/_aliases", {"actions": [action]})),
         ]

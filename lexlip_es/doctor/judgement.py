@@ -117,6 +117,8 @@ def _index(facts: Facts) -> Iterator[Line]:
         yield failure(
             "index", f"{name} stands for {len(found)} indices ({', '.join(sorted(found))}): leave the alias one of them."
         )
+    elif not found and facts.may.get("search") is False:
+        yield warning("index", f"whether there is an index {name} is hidden from this user: see permissions.")
     elif not found:
         yield warning("index", f"nothing is behind {name} yet: make it with `lexlip-es index --images DIR --index {name}`.")
         if isinstance(facts.model, LexlipError):

@@ -169,6 +169,8 @@ def test_rights_that_searching_does_not_need_are_a_warning(well: Facts) -> None:
     found = fault(replace(well, may={"create": False, "search": True, "write": False, "alias": False}))
     assert found[:2] == ("permissions", "warning") and "grant read, write and manage on pictures*" in found[2]
     assert fault(replace(well, may=RIGHTS | {"search": False}))[1] == "failure"
+    hidden = faults(replace(well, serving={}, health=None, may={"search": False, "create": False}))
+    assert [(line.subject, line.state) for line in hidden] == [("permissions", "failure"), ("index", "warning")]
 
 
 def test_a_user_who_may_not_look_gets_warnings_and_no_failure(well: Facts) -> None:
