@@ -14,6 +14,7 @@ from lexlip_training.build import Built, build
 from lexlip_training.cache import CachedPictures, cache_captions, cache_view
 from lexlip_training.data import Labels, PictureSource, Split, check_bad, load_split, make_labels, tokenise
 from lexlip_training.recipe import Recipe
+from lexlip_training.teacher import Teacher
 from lexlip_training.validating import Gallery
 from lexlip_training.views import LivePictures
 
@@ -31,6 +32,7 @@ class Setting:
     labels: Labels | None
     left_out: dict[str, list[str]]
     views: int  # random views beside the plain one; 0 = every view is drawn live
+    teacher: Teacher | None = None  # made by the first phase that distils, kept for the others
 
     def gallery(self, name: str, report: Report) -> Gallery:
         """Another split (the test split) prepared like dev; only the end of a run asks for it."""

@@ -49,21 +49,22 @@ class PhaseTrainer:
         self.gather = gather_processes if accelerator.num_processes > 1 else gather_alone
         self.stage_2 = MomentumLearning.of(setting, phase, accelerator, self.gather)
         self.locked = self._lock() if phase.locked_pictures else None
-        recipe = setting.recipe
         wants_labels = phase.loss.labels_picture or phase.loss.labels_text
         self.labels = setting.labels if wants_labels else None
-        self.teacher: Teacher | None = None
-        if phase.loss.distil:
-            if not recipe.teacher.checkpoints:
-                raise LexlipError(f"phase {phase.name} distils, but the recipe names no teacher: set teacher.checkpoints.")
-            self.teacher = Teacher(
-                recipe.teacher.checkpoints, recipe.teacher.temperature, setting.train, accelerator.device, report
-            )
+        self.teacher = self._find_teacher() if phase.loss.distil else None
         self._batches()
         self.wrapped, self.optimizer = accelerator.prepare(self.student, make_optimizer(groups))
         self.steps_an_epoch = -(-len(self.sampler) // phase.accumulate)
         self.steps = max(1, phase.epochs * self.steps_an_epoch)
         self.unreadable: set[str] = set()
+
+    def _find_teacher(self) -> Teacher:
+        setting, wanted = self.setting, self.setting.recipe.teacher
+        if not wanted.checkpoints:
+            raise LexlipError(f"phase {self.phase.name} distils, but the recipe names no teacher: set teacher.checkpoints.")
+        if setting.teacher is None:
+            setting.teacher = Teacher(wanted.checkpoints, wanted.temperature, setting.train, self.accelerator.device, self.report)
+        return setting.teacher
 
     def _batches(self) -> None:
         setting, phase, train = self.setting, self.phase, self.setting.train
