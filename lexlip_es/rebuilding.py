@@ -63,8 +63,13 @@ def rebuild_index(
     is not there or not ours, another rebuild under way, documents that the engine refuses, or far fewer of them than before.
     field_type: by default the old index's. `run.report.notes` say which index serves now and what became of the old one.
     """
+    named = [collection for collection, _ in sources]
+    if twice := sorted({name for name in named if named.count(name) > 1}):
+        raise UsageError(
+            f"two sources are both the collection {twice[0]}, where like names would be one: give each its own name."
+        )
     kind = sources[0][1].kind
-    old = _serving(engine, index_name(index, kind), {collection for collection, _ in sources})
+    old = _serving(engine, index_name(index, kind), set(named))
     old.meta.require_kind(kind)
     meta = index_meta(run.encoder.model, kind, run.terms, field_type or old.meta.field_type)
     _refuse_to_lose_collections(old, meta, run)
@@ -210,6 +215,8 @@ def _claim(engine: Engine, old: _Serving, meta: JsonObject, stop: Event, every: 
             f"the next index would be {index}, but another one has that name: move it away, or index under another name."
         )
     for name in abandoned:
+        if engine.indices(name).get(name, {}).get("aliases"):
+            raise LexlipError(f"{name} came to serve meanwhile: rebuild again if that is still wanted.")
         engine.delete_index(name)
     usual = old.body["settings"]["index"]
     shards = int(usual.get("number_of_shards", 1))
@@ -293,8 +300,11 @@ def _leave_or_delete(engine: Engine, old: _Serving, delete_old: bool) -> str:
     if not delete_old:
         return f"{old.index} is kept: point the alias to it to go back, or delete it."
     time.sleep(LAST_SEARCHES_SECONDS)
-    others = sorted(engine.indices(old.index)[old.index]["aliases"])
-    if others:
-        return f"{old.index} is kept, as it is also behind {', '.join(others)}."
-    engine.delete_index(old.index)
+    try:
+        others = sorted(engine.indices(old.index).get(old.index, {}).get("aliases", ()))
+        if others:
+            return f"{old.index} is kept, as it is also behind {', '.join(others)}."
+        engine.delete_index(old.index)
+    except LexlipError as error:  # the swap is done, so this is no failure
+        return f"{old.index} could not be deleted: {error}"
     return f"{old.index} is deleted."

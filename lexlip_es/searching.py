@@ -9,7 +9,7 @@ from typing import Any
 
 from lexlip_es.dialects import Dialect, QueryForm, dialect_for
 from lexlip_es.encoders import Encoder
-from lexlip_es.engines.errors import UnknownIndexError
+from lexlip_es.engines.errors import EngineUnreachableError, UnknownIndexError
 from lexlip_es.engines.protocol import Engine
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.images import open_picture
@@ -181,11 +181,17 @@ class Searcher:
 
         Raises `ModelMismatchError` where the index was meanwhile rebuilt with another model.
         """
-        asked, answer, row, notes = self.meta.index, *self._ask(subject.row, k, filter)
-        if any(hit["_index"] != asked for hit in answer["hits"]["hits"]) or not answer["hits"]["hits"]:
-            self._look()  # another index stands behind the name, perhaps of another model or field
-            if self.meta.index != asked:
-                answer, row, notes = self._ask(subject.row, k, filter)
+        found = None
+        try:
+            found = self._ask(subject.row, k, filter)
+        except EngineUnreachableError:
+            raise
+        except LexlipError:
+            if not self._moved():
+                raise
+        if found is None or (self._may_be_elsewhere(found[0]) and self._moved()):
+            found = self._ask(subject.row, k, filter)
+        answer, row, notes = found
         lexicon, with_caption = self.encoder.model.lexicon, self.meta.kind == "text"
         hits = [read_hit(hit, row, lexicon, with_caption=with_caption) for hit in answer["hits"]["hits"]]
         total_ms = 1000 * (time.perf_counter() - subject.started)
@@ -196,6 +202,16 @@ class Searcher:
         self.meta = read_index_meta(self.engine, self.index)
         self.meta.require_model(self.encoder.model)
         self.dialect = dialect_for(self.engine.server, self.meta.field_type, self._form)
+
+    def _moved(self) -> bool:
+        """Whether another index stands behind the name by now, perhaps of another field; raises where it has another model."""
+        asked = self.meta.index
+        self._look()
+        return self.meta.index != asked
+
+    def _may_be_elsewhere(self, answer: dict[str, Any]) -> bool:
+        hits = answer["hits"]["hits"]
+        return not hits or any(hit["_index"] != self.meta.index for hit in hits)
 
     def _ask(self, whole: Row, k: int, filter: Filter | None) -> tuple[dict[str, Any], Row, list[str]]:
         """The engine's answer, the row that was asked, and what is to be said about it."""

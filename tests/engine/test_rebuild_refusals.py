@@ -174,3 +174,10 @@ def test_an_index_without_an_alias_and_one_of_another_kind_are_refused(house: Ho
     assert "holds pictures, not texts" in said(lambda: house.rebuild(sources=texts))
     numbered = lambda: rebuild_index(house.engine, house.run(), [(PHOTOS, PictureFolder(house.folder))], FIRST)  # noqa: E731
     assert f"write into --index {ALIAS}" in said(numbered, UsageError)
+
+
+def test_two_sources_of_one_collection_are_refused_before_anything_is_made(house: House) -> None:
+    house.index()
+    twice = [(PHOTOS, PictureFolder(house.folder))] * 2
+    assert PHOTOS in said(lambda: house.rebuild(sources=twice))
+    assert house.beside() == [FIRST]
