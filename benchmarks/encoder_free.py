@@ -6,12 +6,11 @@ Starts OpenSearch 3.6.0 with the plugins from packages (470 MB), indexes the pic
 the server's own analyzer `bert-uncased` cuts into word pieces, and as the terms of our query table. R@1, R@5 and R@10.
 """
 
-import argparse
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from benchmarks.options import captioned_pictures
 from lexlip_es.dialects import dialect_of_form
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, Engine, connect
@@ -45,11 +44,7 @@ def recall(engine: Engine, data: CaptionedPictures, body: Callable[[str], dict[s
 
 def main() -> None:
     """Measure both ways and print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--captions", type=Path, required=True)
-    parser.add_argument("--files", type=Path, required=True)
-    parser.add_argument("--model", type=Path)
+    parser = captioned_pictures(__doc__)
     options = parser.parse_args()
     model = open_model(options.model)
     encoder = load_encoder(model)

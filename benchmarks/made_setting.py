@@ -16,6 +16,7 @@ from lexlip_training.masked_lm import encoder_from_config, portable_config
 from lexlip_training.recipe import Recipe
 from lexlip_training.setting import Setting
 from lexlip_training.starter_weights import minilm_folder
+from lexlip_training.train import prepare_towers
 from lexlip_training.validating import Gallery
 
 KNOWN_TEXTS = {"bert-base-uncased": {"model_type": "bert"}}
@@ -70,14 +71,8 @@ def made_setting(recipe: Recipe, pictures: int, captions: int) -> Setting:
     split = made_split(pictures, captions, lexicon, recipe.seed)
     torch.manual_seed(recipe.seed)
     built = random_model(recipe, split)
-    if recipe.gradient_checkpointing:
-        built.model.picture.backbone.checkpoint_gradients()
-        built.model.text.encoder.gradient_checkpointing_enable()
-    if recipe.compile:
-        built.model.picture.compile()
-        built.model.text.compile(dynamic=True)
+    prepare_towers(built.model, recipe)
     pieces = tokenise(split.texts, built.tokenizer_file, recipe.text.max_tokens)
     gallery = Gallery(split, RandomPictures(recipe.picture.size), pieces)
-    wanted = recipe.kind == "lexlip" and any(phase.loss.labels_picture or phase.loss.labels_text for phase in recipe.phase)
-    labels = make_labels(split, pieces, built.model.place_of.numpy()) if wanted else None
+    labels = make_labels(split, pieces, built.model.place_of.numpy()) if recipe.wants_labels else None
     return Setting(recipe, built, gallery, gallery, labels, {}, 0)

@@ -6,12 +6,12 @@ Recall is text to picture with reference scores (the engine's, exactly). Bytes a
 embedded OpenSearch after a force-merge: whole, and without the terms in the stored document (`_source`).
 """
 
-import argparse
 import json
 import urllib.request
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.options import captioned_pictures
 from lexlip_es.curves import PICTURE_TERMS, QUERY_TERMS
 from lexlip_es.documents import features
 from lexlip_es.encoders import load_encoder
@@ -48,11 +48,7 @@ def index_bytes(pictures: SparseWeights, terms: int, lexicon: object, *, source:
 
 def main() -> None:
     """Measure and print a table; the figures also go to a JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--captions", type=Path, required=True)
-    parser.add_argument("--files", type=Path, required=True)
-    parser.add_argument("--model", type=Path)
+    parser = captioned_pictures(__doc__)
     parser.add_argument("--text", choices=("auto", "table", "tower"), default="auto")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()

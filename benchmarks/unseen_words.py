@@ -6,13 +6,13 @@ For each word: in how many training captions it stands, how many of the searched
 many of the ten best do, and what the best are (a caption, or a demo photograph's name). Exact reference scores, no engine.
 """
 
-import argparse
 import json
 import re
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.options import captioned_pictures
 from lexlip_es.captions import read_captions, read_names
 from lexlip_es.demo_pictures import write_demo_pictures
 from lexlip_es.encoders import load_encoder
@@ -32,14 +32,10 @@ def says(texts: list[str], word: str) -> int:
 
 def main() -> None:
     """Search for each word and print a table, then JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = captioned_pictures(__doc__)
     parser.add_argument("words", nargs="*", default=WORDS)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--captions", type=Path, required=True)
     parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--files", type=Path, required=True)
     parser.add_argument("--demo", type=Path, help="folder for the demo's photographs, which are searched too")
-    parser.add_argument("--model", type=Path)
     parser.add_argument("--text", choices=("auto", "table", "tower"), default="auto")
     options = parser.parse_args()
     model = open_model(options.model)

@@ -36,8 +36,6 @@ USUAL_FORM: Mapping[FieldType, QueryForm] = {"rank_features": "rank_feature", "s
 CLAUSE_FORM: Mapping[FieldType, QueryForm] = {"rank_features": "rank_feature", "sparse_vector": "term"}
 USUAL_CLAUSES = 1024  # of Lucene's IndexSearcher, where nobody set another number
 
-_NAMES = {"opensearch": "OpenSearch", "elasticsearch": "Elasticsearch"}
-
 
 @dataclass(frozen=True)
 class Dialect:
@@ -76,7 +74,7 @@ def dialect_for(server: "ServerInfo", field_type: FieldType = "rank_features", f
     chosen = form or USUAL_FORM[field_type]
     if chosen not in get_args(QueryForm):
         raise UsageError(f"there is no query form {chosen!r}: use one of {', '.join(get_args(QueryForm))}.")
-    name = f"{_NAMES.get(server.product, server.product)} {server.number}"
+    name = server.display
     opensearch = server.product == "opensearch"
     if field_type == "sparse_vector" and (opensearch or server.version < (8, 15)):
         raise UsageError(

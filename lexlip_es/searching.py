@@ -9,6 +9,7 @@ from typing import Any
 
 from lexlip_es.dialects import Dialect, QueryForm, dialect_for
 from lexlip_es.encoders import Encoder
+from lexlip_es.engines.cluster import CLAUSE_LIMIT, cluster_settings
 from lexlip_es.engines.errors import EngineUnreachableError, UnknownIndexError
 from lexlip_es.engines.protocol import Engine
 from lexlip_es.errors import LexlipError, UsageError
@@ -138,22 +139,17 @@ def fit_to_server(engine: Engine, dialect: Dialect, row: Row, filter: Filter | N
     if not dropped:
         return fitting, []
     return fitting, [
-        f"{dropped} of {len(row[0])} query terms, the lightest, were left out: the server takes no more clauses "
-        "(indices.query.bool.max_clause_count)."
+        f"{dropped} of {len(row[0])} query terms, the lightest, were left out: the server takes no more clauses ({CLAUSE_LIMIT})."
     ]
 
 
 def _clause_setting(engine: Engine, dialect: Dialect) -> int | None:
     """The cluster's limit, which can be changed while it runs; the usual one where the user may not read settings."""
     try:
-        answer = engine.request("GET", "/_cluster/settings", params={"include_defaults": "true", "flat_settings": "true"})
+        found = cluster_settings(engine).get(CLAUSE_LIMIT)
     except LexlipError:
-        return dialect.max_clauses
-    for level in ("transient", "persistent", "defaults"):
-        found = answer.get(level, {}).get("indices.query.bool.max_clause_count")
-        if found is not None:
-            return int(found)
-    return dialect.max_clauses
+        found = None
+    return dialect.max_clauses if found is None else int(found)
 
 
 class Searcher:

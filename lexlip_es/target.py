@@ -102,11 +102,11 @@ def create_for_load(
 
     settings: what differs from the template's usual ones, null for the server's default.
     """
-    field_type: FieldType = meta["field_type"]
-    usual = index_body({}, family=family_for(engine.server, field_type))["settings"]["index"] | dict(settings or {})
+    body = index_body({}, family=family_for(engine.server, meta["field_type"]), shards=shards, server=engine.server)
+    usual = body["settings"]["index"] | dict(settings or {})
     # null restores the server's default of a setting that the template does not name
     loading = {**meta, "load": {name: usual.get(name) for name in LOAD_SETTINGS}}
-    body = index_body(loading, family=family_for(engine.server, field_type), shards=shards, server=engine.server)
+    body["mappings"]["_meta"] = {"lexlip": loading}
     body["settings"]["index"] |= LOAD_SETTINGS
     engine.create_index(index, body)
     return loading

@@ -7,12 +7,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 from safetensors.numpy import save_file
 
 from lexlip_es.model_folder import ModelFolder, file_sha256, model_identity, starter_path
 
 COLOURS = ("red", "green", "blue")
 _SIZE = 8
+
+
+def paint_colours(folder: Path) -> Path:
+    """A picture of each colour, `red.png` and so on, in the folder."""
+    for colour in COLOURS:
+        Image.new("RGB", (20, 10), colour).save(folder / f"{colour}.png")
+    return folder
 
 
 def make_model(folder: Path, *, name: str = "colours", seed: str = "0") -> ModelFolder:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
+from lexlip_es.engines.cluster import cluster_settings
 from lexlip_es.engines.errors import EngineUnreachableError, ForbiddenError
 from lexlip_es.engines.protocol import Engine, JsonObject, ServerInfo
 from lexlip_es.errors import LexlipError
@@ -44,7 +45,6 @@ def gather(engine: Engine, name: str, model: ModelFolder | LexlipError) -> Facts
     """Ask a server about itself and the index of this name. Changes nothing; raises `EngineUnreachableError` alone."""
     serving = _try(lambda: engine.indices(name))
     one = next(iter(serving)) if isinstance(serving, dict) and len(serving) == 1 else None
-    flat = {"include_defaults": "true", "flat_settings": "true"}
     parts = {"filter_path": "nodes.*.modules.name,nodes.*.plugins.name"}
     disks = {"filter_path": "nodes.*.name,nodes.*.fs.total"}
     return Facts(
@@ -57,7 +57,7 @@ def gather(engine: Engine, name: str, model: ModelFolder | LexlipError) -> Facts
         parts=_try(lambda: engine.request("GET", "/_nodes/_local", params=parts)),
         health=_try(lambda: engine.request("GET", f"/_cluster/health/{quote(one, safe='')}")) if one else None,
         cluster=_try(lambda: engine.request("GET", "/_cluster/health")),
-        settings=_flat(_try(lambda: engine.request("GET", "/_cluster/settings", params=flat))),
+        settings=_try(lambda: cluster_settings(engine)),
         disks=_try(lambda: engine.request("GET", "/_nodes/stats/fs", params=disks)),
         may=dict(_rights(engine, name, one)),
     )
@@ -70,14 +70,6 @@ def _try(ask: Callable[[], T]) -> T | LexlipError:
         raise
     except LexlipError as error:
         return error
-
-
-def _flat(answer: Answer) -> Answer:
-    """The cluster's settings in force: what was set for now before what was set for good before the defaults."""
-    if isinstance(answer, LexlipError):
-        return answer
-    levels = [answer.get(level) for level in ("defaults", "persistent", "transient")]
-    return {name: value for level in levels if isinstance(level, dict) for name, value in level.items()}
 
 
 def _rights(engine: Engine, name: str, index: str | None) -> list[tuple[Deed, bool]]:

@@ -11,13 +11,13 @@ from lexlip_es.dialects import FIELD_OF, FieldType, QueryForm, dialect_for, fami
 from lexlip_es.doctor.disks import disk_lines
 from lexlip_es.doctor.facts import Facts, Indices
 from lexlip_es.doctor.lines import Line, failure, ok, warning
+from lexlip_es.engines.cluster import CLAUSE_LIMIT
 from lexlip_es.engines.protocol import JsonObject, ServerInfo
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.mappings import REBUILD, IndexMeta, index_body
+from lexlip_es.target import lexlip_meta
 
 _OLDEST = {"opensearch": (2, 19), "elasticsearch": (7, 17)}  # what the tests run
-_NAMES = {"opensearch": "OpenSearch", "elasticsearch": "Elasticsearch"}
-_CLAUSES = "indices.query.bool.max_clause_count"
 
 
 def judge(facts: Facts) -> Iterator[Line]:
@@ -33,7 +33,7 @@ def judge(facts: Facts) -> Iterator[Line]:
 
 
 def _server(server: ServerInfo) -> Line:
-    said = f"{_NAMES.get(server.product, server.product)} {server.number} answers"
+    said = f"{server.display} answers"
     oldest = _OLDEST.get(server.product, ())
     if server.version < oldest and server.number != "serverless":
         return warning(
@@ -255,8 +255,8 @@ def _beside(facts: Facts) -> Iterator[Line]:
     serving: Indices = {} if isinstance(facts.serving, LexlipError) else facts.serving
     beside: Indices = {} if isinstance(facts.beside, LexlipError) else facts.beside
     for index, body in beside.items():
-        meta = body["mappings"].get("_meta", {}).get("lexlip")
-        if index in serving or body["aliases"] or not isinstance(meta, dict):
+        meta = lexlip_meta(body)
+        if index in serving or body["aliases"]:
             continue
         if "rebuild" in meta:
             yield warning(
@@ -276,14 +276,15 @@ def _clauses(facts: Facts) -> Iterator[Line]:
     if isinstance(facts.settings, LexlipError):
         yield _unread("clauses", facts.settings)
         return
-    limit = facts.settings.get(_CLAUSES)
+    limit = facts.settings.get(CLAUSE_LIMIT)
     pruning = None if isinstance(facts.model, LexlipError) else facts.model.pruning
     need = 64 if pruning is None else max(pruning.query_terms, pruning.picture_terms)
     if facts.server.product == "elasticsearch" and facts.server.version >= (8,):
         yield ok("clauses", "the server derives its limit of clauses from its memory.")
     elif limit is not None and int(limit) < need:
         yield warning(
-            "clauses", f"the server takes {limit} clauses and a query may have {need}, so light terms are cut: raise {_CLAUSES}."
+            "clauses",
+            f"the server takes {limit} clauses and a query may have {need}, so light terms are cut: raise {CLAUSE_LIMIT}.",
         )
     else:
         yield ok("clauses", f"the server takes {limit or 'enough'} clauses, a query has at most {need}.")

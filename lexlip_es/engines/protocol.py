@@ -19,6 +19,12 @@ class ServerInfo:
     version: tuple[int, ...]
     number: str
 
+    @property
+    def display(self) -> str:
+        """As people write it: "OpenSearch 3.9.0"."""
+        written = {"opensearch": "OpenSearch", "elasticsearch": "Elasticsearch"}
+        return f"{written.get(self.product, self.product)} {self.number}"
+
 
 @dataclass(frozen=True)
 class BulkResult:

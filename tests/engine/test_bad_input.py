@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import trustme
-from PIL import Image
 
 from lexlip_es.cli import main
 from lexlip_es.encoders import load_encoder
@@ -26,7 +25,7 @@ from lexlip_es.mappings import index_body, index_meta
 from lexlip_es.model_folder import ModelFolder
 from tests.engine.conftest import FaultyProxy, OtherServer
 from tests.engine.wire import Relay, serving
-from tests.made_model import COLOURS, make_model
+from tests.made_model import COLOURS, make_model, paint_colours
 
 ALIAS, INDEX = "bad", "bad-000001"
 NO_RIGHT = b'{"error": {"type": "security_exception", "reason": "action [indices:data/read/search] is unauthorized"}}'
@@ -105,10 +104,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("photos")
-    for colour in COLOURS:
-        Image.new("RGB", (20, 10), colour).save(root / f"{colour}.png")
-    return root
+    return paint_colours(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture

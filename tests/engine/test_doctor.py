@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from lexlip_es import parity
 from lexlip_es.doctor import Examination, examine
@@ -24,7 +23,7 @@ from lexlip_es.mappings import index_meta
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.parity import check_parity
 from lexlip_es.target import create_for_load
-from tests.made_model import COLOURS, make_model
+from tests.made_model import make_model, paint_colours
 from tests.servers import MATRIX, Server, on_servers
 
 ALIAS, INDEX = "doctored", "doctored-000001"
@@ -39,10 +38,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("photos")
-    for colour in COLOURS:
-        Image.new("RGB", (20, 10), colour).save(root / f"{colour}.png")
-    return root
+    return paint_colours(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_a_text_tower_of_another_build_runs_whole():
 
 def test_length_groups_keep_the_order(batch):
     _, mask = batch
-    order = in_length_groups(lambda rows: rows[:, None].float(), mask, 3)
+    order = in_length_groups(lambda rows, _: rows[:, None].float(), mask, 3)
     assert order[:, 0].tolist() == [0, 1, 2, 3]
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lexlip_training.class_words import ClassWords
 from lexlip_training.head import LexicalHead, lexicon_weights
 from lexlip_training.masked_lm import encoder_from_config
-from lexlip_training.towers import Backbone, BagOfPieces, PictureTower, Positions, TextTower, TwoTowers
+from lexlip_training.towers import GROUPS, Backbone, BagOfPieces, PictureTower, Positions, TextTower, TwoTowers
 
 Decoder = Literal["shared", "separate", "embeddings"]
 
@@ -170,7 +170,7 @@ class LexLip(TwoTowers):
         below: Tensor | None = None,
         *,
         bag: bool = False,
-        groups: int = 4,
+        groups: int = GROUPS,
     ) -> Outputs:
         """One step's outputs: both sides, or texts only (`pictures=None`); `groups` of like length save padding."""
         logits = None if pictures is None else self.picture_logits(pictures)

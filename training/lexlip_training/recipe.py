@@ -103,6 +103,11 @@ class LossRecipe:
     text_mlm: float = 0.0  # the same through the caption's own bottleneck (stage 1)
     distil: float = 0.0  # the teacher's similarities within the batch
 
+    @property
+    def wants_labels(self) -> bool:
+        """Whether it has a part that needs the captions' pieces as labels."""
+        return bool(self.labels_picture or self.labels_text)
+
 
 @dataclass(frozen=True)
 class MaskingRecipe:
@@ -189,6 +194,11 @@ class Recipe:
     lexicon: LexiconRecipe = field(default_factory=LexiconRecipe)
     table: TableRecipe = field(default_factory=TableRecipe)
     teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
+
+    @property
+    def wants_labels(self) -> bool:
+        """Whether any phase needs labels; the dense twin has no terms for them."""
+        return self.kind == "lexlip" and any(phase.loss.wants_labels for phase in self.phase)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -61,7 +61,7 @@ def prepare(recipe: Recipe, report: Report) -> Setting:
         if files:
             report(f"left out of {name}: {len(files)} pictures ({', '.join(files[:20])}{', ...' if len(files) > 20 else ''})")
     labels = None
-    if recipe.kind == "lexlip" and any(phase.loss.labels_picture or phase.loss.labels_text for phase in recipe.phase):
+    if recipe.wants_labels:
         labels = make_labels(train_gallery.split, train_gallery.pieces, built.model.place_of.numpy())
     return Setting(recipe, built, train_gallery, dev_gallery, labels, left_out, views)
 

@@ -6,7 +6,7 @@ made of the picture's lexicon distribution (`picture_mlm`) or of the caption's o
 what is there. The decoder is thrown away after training.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -21,17 +21,11 @@ from lexlip_training.recipe import LossRecipe, PhaseRecipe
 from lexlip_training.towers import in_length_groups
 
 Model = LexLip | DenseTwin
-GROUPS = 4  # of like length, so that most padding is never computed
 
 
-def trimmed(mask: Tensor) -> Tensor:
-    """mask (n, L) -> (n, longest)."""
-    return mask[:, : int(mask.sum(1).max())]
-
-
-def padded(hidden: Tensor, length: int) -> Tensor:
-    """(n, l, D) -> (n, length, D), zeros behind."""
-    return F.pad(hidden, (0, 0, 0, length - hidden.shape[1]))
+def hidden_in_groups(run: Callable[[Tensor, int], Tensor], mask: Tensor) -> Tensor:
+    """As `in_length_groups` for hidden states: `run` returns (n, length, D); the result (B, L, D) is 0 where nothing ran."""
+    return in_length_groups(lambda rows, length: F.pad(run(rows, length), (0, 0, 0, mask.shape[1] - length)), mask)
 
 
 class Student(nn.Module):
@@ -67,16 +61,15 @@ class Student(nn.Module):
     def _stage_1(self, model: LexLip, batch: Batch, outputs: Outputs) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
         mask, matrix = batch["mask"], model.text_matrix()
         words = model.place_of[batch["ids"]]  # (n, L) what is to be found, as places among the active pieces
-        head, length = model.text_head, mask.shape[1]
+        head = model.text_head
         pooled: Tensor | None = None
 
-        def masked_tower(rows: Tensor) -> Tensor:
-            shown = trimmed(mask[rows])
-            hidden: Tensor = head.transform(model.text(batch["masked_ids"][rows, : shown.shape[1]], shown))
-            return padded(hidden, length)
+        def read_masked(rows: Tensor, length: int) -> Tensor:
+            hidden: Tensor = head.transform(model.text(batch["masked_ids"][rows, :length], mask[rows, :length]))
+            return hidden
 
         if self.loss.mlm or self.loss.text_mlm:
-            hidden = in_length_groups(masked_tower, mask, GROUPS)  # (n, L, D)
+            hidden = hidden_in_groups(read_masked, mask)  # (n, L, D)
             if self.loss.mlm:
                 at = batch["masked_at"]
                 yield "mlm", masked_cross_entropy(hidden[at], matrix, head.bias, words[at])
@@ -84,26 +77,22 @@ class Student(nn.Module):
                 pooled = model.say(batch["masked_ids"], mask, hidden)[0]  # (n, A)
         if self.decoder is None:
             return
+        decoder = self.decoder
         embedded = model.text.encoder.embeddings(input_ids=batch["bottleneck_ids"])  # (n, L, D)
+        active = model.text.embeddings[model.active]  # (A, D)
         at = batch["bottleneck_at"]
         seen = None if outputs.picture_logits is None else self._per_caption(outputs.picture_logits, mask)
         for name, weight, logits in (("picture_mlm", self.loss.picture_mlm, seen), ("text_mlm", self.loss.text_mlm, pooled)):
-            if weight and logits is not None:
-                through = bottleneck(logits, model.text.embeddings[model.active])  # (n, D)
-                read = head.transform(self._decode(embedded, mask, through)[at])  # (hidden pieces, D)
-                yield name, masked_cross_entropy(read, matrix, head.bias, words[at])
+            if not weight or logits is None:
+                continue
+            through = bottleneck(logits, active)  # (n, D)
 
-    def _decode(self, embedded: Tensor, mask: Tensor, through: Tensor) -> Tensor:
-        """The bottleneck decoder's hidden states (n, L, D), in groups of like length."""
-        assert self.decoder is not None
-        decoder = self.decoder
+            def read_back(rows: Tensor, length: int, through: Tensor = through) -> Tensor:
+                hidden: Tensor = decoder(embedded[rows, :length], mask[rows, :length], through[rows])
+                return hidden
 
-        def run(rows: Tensor) -> Tensor:
-            shown = trimmed(mask[rows])
-            hidden: Tensor = decoder(embedded[rows, : shown.shape[1]], shown, through[rows])
-            return padded(hidden, mask.shape[1])
-
-        return in_length_groups(run, mask, GROUPS)
+            read = head.transform(hidden_in_groups(read_back, mask)[at])  # (hidden pieces, D)
+            yield name, masked_cross_entropy(read, matrix, head.bias, words[at])
 
     @staticmethod
     def _per_caption(logits: Tensor, mask: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from lexlip_es.errors import LexlipError
 
 Positions = Literal["all", "mean+all", "pooled"]
+GROUPS = 4  # in which sentences of like length run together
 
 
 class Backbone(nn.Module):
@@ -141,12 +142,11 @@ class TwoTowers(nn.Module):
         ids: Tensor,
         mask: Tensor,
         below: Tensor | None,
-        groups: int = 4,
+        groups: int = GROUPS,
     ) -> Tensor:
         """`encode` sentences in groups of like length, each trimmed to its longest: ids, mask (B, L) -> (B, n), in order."""
 
-        def trimmed(rows: Tensor) -> Tensor:
-            length = int(mask[rows].sum(1).max())
+        def trimmed(rows: Tensor, length: int) -> Tensor:
             return encode(ids[rows, :length], mask[rows, :length], None if below is None else below[rows, :length])
 
         return in_length_groups(trimmed, mask, groups)
@@ -282,13 +282,14 @@ class BagOfPieces(nn.Module):
         return present * self.weights()
 
 
-def in_length_groups(run: Callable[[Tensor], Tensor], mask: Tensor, groups: int) -> Tensor:
+def in_length_groups(run: Callable[[Tensor, int], Tensor], mask: Tensor, groups: int = GROUPS) -> Tensor:
     """Run sequences of like length together, so that most padding is never computed.
 
-    `run` takes row indices (n,) and returns (n, A); the result is in the order of mask's rows (B, L).
+    `run` takes row indices (n,) and their longest length, and returns (n, ...); the result is in the order of mask's rows (B, L).
     """
-    order = torch.argsort(mask.sum(1), stable=True)
-    outputs = torch.cat([run(rows) for rows in torch.tensor_split(order, min(groups, len(order)))])
+    lengths = mask.sum(1)
+    order = torch.argsort(lengths, stable=True)
+    outputs = torch.cat([run(rows, int(lengths[rows].max())) for rows in torch.tensor_split(order, min(groups, len(order)))])
     back = torch.empty_like(order)
     back[order] = torch.arange(len(order), device=order.device)
     return outputs[back]

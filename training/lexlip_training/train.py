@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
@@ -20,6 +21,16 @@ def _silent(_: str) -> None:
     pass
 
 
+def prepare_towers(model: Any, recipe: Recipe) -> None:
+    """Let both towers recompute activations, or compile them, where the recipe says so."""
+    if recipe.gradient_checkpointing:
+        model.picture.backbone.checkpoint_gradients()
+        model.text.encoder.gradient_checkpointing_enable()
+    if recipe.compile:
+        model.picture.compile()
+        model.text.compile(dynamic=True)
+
+
 def train(recipe: Recipe, *, resume: bool = False, report: Report = _silent, command: Sequence[str] = ()) -> Path:
     """Run a recipe and return its checkpoint folder, `OUTPUT/NAME/checkpoint`.
 
@@ -35,12 +46,7 @@ def train(recipe: Recipe, *, resume: bool = False, report: Report = _silent, com
     folder = RunFolder(Path(recipe.output) / recipe.name, resume, keep=recipe.keep_states, writes=accelerator.is_main_process)
     with accelerator.main_process_first():  # the first one fills the caches, the others find them
         setting = prepare(recipe, quiet)
-    if recipe.gradient_checkpointing:
-        setting.built.model.picture.backbone.checkpoint_gradients()
-        setting.built.model.text.encoder.gradient_checkpointing_enable()
-    if recipe.compile:
-        setting.built.model.picture.compile()
-        setting.built.model.text.compile(dynamic=True)
+    prepare_towers(setting.built.model, recipe)
     for phase in recipe.phase:
         if not phase.epochs:
             continue

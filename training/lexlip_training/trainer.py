@@ -49,8 +49,7 @@ class PhaseTrainer:
         self.gather = gather_processes if accelerator.num_processes > 1 else gather_alone
         self.stage_2 = MomentumLearning.of(setting, phase, accelerator, self.gather)
         self.locked = self._lock() if phase.locked_pictures else None
-        wants_labels = phase.loss.labels_picture or phase.loss.labels_text
-        self.labels = setting.labels if wants_labels else None
+        self.labels = setting.labels if phase.loss.wants_labels else None
         self.teacher = self._find_teacher() if phase.loss.distil else None
         self._batches()
         self.wrapped, self.optimizer = accelerator.prepare(self.student, make_optimizer(groups))
