@@ -142,11 +142,11 @@ def progress(unit: str) -> Iterator[Callable[[], None]]:
         yield tick
 
 
-def connected(url: str | None) -> "Engine":
-    """The engine that the settings name, or the embedded one."""
+def connected(url: str | None, *, briefly: bool = False) -> "Engine":
+    """The engine that the settings name, or the embedded one; `briefly` as for `engines.connect`."""
     import os
 
     from lexlip_es.engines import connect
     from lexlip_es.engines.settings import ConnectionSettings
 
-    return connect(ConnectionSettings.from_environment(os.environ, url=url), report=say)
+    return connect(ConnectionSettings.from_environment(os.environ, url=url), report=say, briefly=briefly)

@@ -29,7 +29,7 @@ def search(
 
     encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
     subject = Subject.of(encoder, text, image)  # before the engine, which may have to be started
-    result = Searcher(common.connected(url), encoder, index, form).search(subject, k)
+    result = Searcher(common.connected(url, briefly=True), encoder, index, form).search(subject, k)
     for note in result.notes:
         common.say(note)
     if as_json:

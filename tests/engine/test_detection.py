@@ -11,6 +11,7 @@ import pytest
 from lexlip_es.engines import ConnectionSettings, Engine, connect
 from lexlip_es.engines.elasticsearch import ElasticsearchEngine
 from lexlip_es.engines.opensearch import OpenSearchEngine
+from lexlip_es.engines.plain import PlainEngine
 from lexlip_es.errors import LexlipError
 from tests.engine.wire import Canned, serving
 from tests.servers import Server
@@ -18,13 +19,13 @@ from tests.servers import Server
 IMPORTED = """
 import sys
 from lexlip_es.engines import ConnectionSettings, connect
-connect(ConnectionSettings(urls=(sys.argv[1],))).indices("*")
+connect(ConnectionSettings(urls=(sys.argv[1],)), briefly="briefly" in sys.argv).indices("*")
 print(*sorted({"opensearchpy", "elastic_transport", "elasticsearch", "botocore"} & set(sys.modules)))
 """
 
 
-def imported_for(url: str) -> list[str]:
-    ran = subprocess.run([sys.executable, "-c", IMPORTED, url], capture_output=True, text=True, check=True)
+def imported_for(*arguments: str) -> list[str]:
+    ran = subprocess.run([sys.executable, "-c", IMPORTED, *arguments], capture_output=True, text=True, check=True)
     return ran.stdout.split()
 
 
@@ -57,10 +58,8 @@ def test_an_engine_built_directly_asks_when_it_must(other_server: Any) -> None:
 
 
 def test_amazon_serverless_is_not_asked_for_a_version() -> None:
-    from lexlip_es.engines.detection import detect
-
     settings = ConnectionSettings(urls=("https://pictures.example",), aws_region="eu-west-1", aws_service="aoss")
-    server = detect(settings, types.SimpleNamespace(nodes=()))  # type: ignore[arg-type]
+    server = PlainEngine(settings, access=types.SimpleNamespace(nodes=())).server
     assert (server.product, server.number) == ("opensearch", "serverless")
 
 
@@ -90,9 +89,9 @@ def test_a_client_that_does_not_fit_is_named_with_the_remedy(
     assert "does not fit" in str(error.value)
 
 
-@pytest.fixture
-def real(server: Server) -> Any:
-    engine = connect(ConnectionSettings(urls=(server.url,)))
+@pytest.fixture(params=[False, True], ids=["client", "briefly"])
+def real(server: Server, request: pytest.FixtureRequest) -> Any:
+    engine = connect(ConnectionSettings(urls=(server.url,)), briefly=request.param)
     yield engine
     for name in engine.indices("lexlip-protocol-*"):
         engine.delete_index(name)
@@ -103,7 +102,7 @@ def test_every_method_works_on_every_server(real: Engine, server: Server) -> Non
     assert (real.server.product, real.server.number) == (server.product, server.version)
     assert real.server == real.info()
     client = "opensearchpy" if server.product == "opensearch" else "elastic_transport"
-    assert imported_for(server.url) == [client]
+    assert (imported_for(server.url), imported_for(server.url, "briefly")) == ([client], [])
     first, second, alias = "lexlip-protocol-1", "lexlip-protocol-2", "lexlip-protocol"
     real.put_template("lexlip-protocol", {"index_patterns": ["lexlip-protocol-*"], "template": {"settings": _ONE_COPY}})
     mappings = {"dynamic": "strict", "properties": {"path": {"type": "keyword"}}}
