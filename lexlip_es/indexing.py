@@ -104,6 +104,11 @@ class PictureFolder:
         self._captions = read_captions(captions) if captions else Captions()
         self._whole = files is None
 
+    @property
+    def has_captions(self) -> bool:
+        """Whether captions were given."""
+        return bool(self._captions)
+
     def documents(self, run: Run) -> Iterator[Document]:
         """Open, encode and describe the pictures; what cannot be opened goes to the report's `skipped`.
 

@@ -80,7 +80,9 @@ def model_template(
     shards: int = 1,
     server: ServerInfo | None = None,
 ) -> IndexTemplate:
-    """The template for `ALIAS-*`: any loader that creates such an index gets our mapping, not floats where terms should be.
+    """The template for `ALIAS-0*`: any loader that creates such an index gets our mapping, not floats where terms should be.
+
+    Our numbered names alone: `ALIAS-thumbnails` is somebody else's.
 
     family: by default the server's, and `opensearch` where none is given. Raises `UsageError` for one that the server lacks.
     """
@@ -90,7 +92,7 @@ def model_template(
         chosen = family or "opensearch"
     meta = index_meta(model, kind, terms or model.pruning.picture_terms, field_type_of(chosen))
     body = {
-        "index_patterns": [f"{alias}-*"],
+        "index_patterns": [f"{alias}-0*"],
         "priority": TEMPLATE_PRIORITY,
         "template": index_body(meta, family=chosen, shards=shards, server=server),
     }

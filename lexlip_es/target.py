@@ -5,7 +5,7 @@ stand in `_meta.lexlip.load`, so that a run after a crash restores them (design 
 beside the one that serves, out of the same parts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -25,13 +25,14 @@ class Target:
     """An index to write into.
 
     `loading` means that it is new and the alias does not point to it yet; `complete`, for the writer to say, that more is not to
-    be expected soon.
+    be expected soon. `uuid` is the server's own name for it: an index that was deleted and came anew has another.
     """
 
     alias: str
     index: str
     meta: dict[str, Any]
     loading: bool
+    uuid: str | None
     complete: bool = True
 
 
@@ -50,13 +51,14 @@ def open_target(
 
     field_type: what `terms` are in a new index, by default `rank_features`; one that is there must not have another. A load that
     was interrupted is taken up again. Raises `LexlipError` for a foreign index, another kind of documents, an alias over several
-    indices, or one that is being rebuilt, `ModelMismatchError` for another model or number of terms, `UsageError` for a field
-    that the server lacks.
+    indices, or one that is being rebuilt, and where somebody deleted or replaced the index meanwhile; `ModelMismatchError` for
+    another model or number of terms, `UsageError` for a field that the server lacks.
     """
     target = _find(engine, alias, model, kind, terms, field_type, shards)
     yield target
     # Not in a `finally`: after an error the engine may be gone, and a load that did not end must not look complete. The next
     # run finds it by its name and its `_meta.lexlip.load`, and ends it.
+    engine = engine.patient()
     if target.loading:
         _publish(engine, target)
     else:
@@ -112,6 +114,15 @@ def create_for_load(
     return loading
 
 
+def point_alias(engine: Engine, alias: str, index: str, actions: Sequence[Mapping[str, Any]]) -> None:
+    """Carry out the actions that make the alias stand for the index, once more where an answer was lost and nothing was done."""
+    try:
+        engine.update_aliases(actions)
+    except LexlipError:
+        if index not in engine.indices(alias):
+            engine.update_aliases(actions)
+
+
 def keep_lasting_meta(engine: Engine, index: str, meta: Mapping[str, Any]) -> None:
     """Take out of `_meta.lexlip` what was true only while the index was being made."""
     if any(name in meta for name in PASSING):
@@ -132,19 +143,48 @@ def _find(
                 f"{alias} is being rebuilt (into {unfinished}), which this run would not reach: wait until that is done, or, "
                 f"if it crashed, run {REBUILD} again or delete {unfinished}."
             )
-        return Target(alias, index, meta.meta, loading=not serving)
+        return Target(alias, index, meta.meta, loading=not serving, uuid=_uuid(body))
     made = create_for_load(
         engine, first_index(alias), index_meta(model, kind, terms, field_type or "rank_features"), shards=shards
     )
-    return Target(alias, first_index(alias), made, loading=True)
+    body = engine.indices(first_index(alias)).get(first_index(alias), {})
+    return Target(alias, first_index(alias), made, loading=True, uuid=_uuid(body))
 
 
 def _publish(engine: Engine, target: Target) -> None:
+    if _served_already(engine, target):  # by another run that loaded into it too, so its settings are those of a serving index
+        return engine.refresh(target.index)
     if target.meta.get("load"):
         engine.put_settings(target.index, {"index": target.meta["load"]})
         keep_lasting_meta(engine, target.index, target.meta)
     engine.refresh(target.index)
-    engine.update_aliases([{"add": {"index": target.index, "alias": target.alias}}])
+    point_alias(engine, target.alias, target.index, [{"add": {"index": target.index, "alias": target.alias}}])
     if target.complete:
         with suppress(LexlipError):  # the index serves already; one segment is only faster, and a proxy may not wait for it
             engine.force_merge(target.index)
+
+
+def _served_already(engine: Engine, target: Target) -> bool:
+    """Whether the alias stands for the index; raises where it is no longer the index that was loaded, or the alias another's.
+
+    A bulk request makes an index that is missing (`action.auto_create_index`), with floats where terms should be, or by our own
+    template; both engines lack a flag against that for an index without an alias. So its identity is compared.
+    """
+    body = engine.indices(target.index).get(target.index)
+    if body is None or _uuid(body) != target.uuid or not lexlip_meta(body):
+        made_anew = "" if body is None else f" and something else came in its place: delete {target.index}, then"
+        raise LexlipError(
+            f"{target.index} was deleted while it was loaded{made_anew or ':'} index once more, as what was sent before is lost."
+        )
+    serving = sorted(engine.indices(target.alias))
+    if serving and serving != [target.index]:
+        raise LexlipError(
+            f"{target.alias} came to stand for {', '.join(serving)} while {target.index} was loaded, which does not serve: "
+            f"index once more, and delete {target.index} unless another run needs it."
+        )
+    return bool(serving)
+
+
+def _uuid(body: JsonObject) -> str | None:
+    found = body.get("settings", {}).get("index", {}).get("uuid")
+    return None if found is None else str(found)

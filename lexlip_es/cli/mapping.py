@@ -19,7 +19,7 @@ def mapping(
     ] = False,
     url: common.UrlOption = None,
 ) -> None:
-    """Print the composable index template for NAME-*: PUT it as _index_template/lexlip-NAME, or use --install.
+    """Print the composable index template for NAME-0* (NAME-000001 ...): PUT it as _index_template/lexlip-NAME, or use --install.
 
     Not needed for `lexlip-es index`. With it, an index that another loader makes is the same as ours.
     """
@@ -34,4 +34,4 @@ def mapping(
     engine = common.connected(url)
     template = model_template(opened, alias, kind, family=family, terms=terms, server=engine.server)
     engine.put_template(template.name, template.body)
-    common.say(f"installed the index template {template.name} for {alias}-*")
+    common.say(f"installed the index template {template.name} for {alias}-0*")

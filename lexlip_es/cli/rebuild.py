@@ -15,7 +15,10 @@ def rebuild(
     texts: Annotated[
         list[Path] | None, typer.Option("--texts", help="A file of texts to be found by a picture; may be repeated.")
     ] = None,
-    captions: common.CaptionsOption = None,
+    captions: Annotated[
+        list[Path] | None,
+        typer.Option("--captions", help="A file of captions for each --images, in their order; - for a folder without."),
+    ] = None,
     files: common.FilesOption = None,
     index: common.IndexOption = None,
     collection: common.CollectionOption = None,
@@ -25,7 +28,13 @@ def rebuild(
     text_side: common.TextSideOption = "auto",
     runtime: common.RuntimeOption = "auto",
     delete_old: Annotated[bool, typer.Option("--delete-old", help="Delete the old index once the new one serves.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Swap even if the new index has far fewer documents.")] = False,
+    drop_collection: Annotated[
+        list[str] | None,
+        typer.Option("--drop-collection", help="A collection that the new index shall not have; may be repeated."),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Swap even if documents are refused, or a collection has far fewer, or no captions.")
+    ] = False,
     url: common.UrlOption = None,
     as_json: common.JsonOption = False,
 ) -> None:
@@ -39,7 +48,7 @@ def rebuild(
     from lexlip_es.names import index_name
     from lexlip_es.rebuilding import open_sources, rebuild_index
 
-    opened = open_sources(images or [], texts or [], files=files, captions=captions)
+    opened = open_sources(images or [], texts or [], files=files, captions=captions or [])
     name = index_name(index, opened[0][0].kind)
     encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
     runs = [Run.of(encoder, place, collection=collection, terms=terms) for _, place in opened]
@@ -51,4 +60,13 @@ def rebuild(
         common.stopped_by_ctrl_c(run.stop),
         common.progress(f"{sources[0][1].kind}s") as run.progress,
     ):
-        rebuild_index(engine, run, sources, name, field_type=field_type, delete_old=delete_old, even_if_smaller=yes)
+        rebuild_index(
+            engine,
+            run,
+            sources,
+            name,
+            field_type=field_type,
+            drop_collections=drop_collection or (),
+            delete_old=delete_old,
+            even_if_smaller=yes,
+        )

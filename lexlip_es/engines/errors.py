@@ -77,6 +77,12 @@ def refusal(server: str, status: int, body: Any, index: str | None, *, login: st
             f"the engine at {server} blocks this ({(reason or kind).rstrip(';')}): free disk space there or lift the block, "
             "then go on."
         )
+    if kind == "index_create_block_exception":  # OpenSearch's guard against disks that fill up; no question of rights
+        return LexlipError(
+            f"the engine at {server} makes no new index ({(reason or kind).rstrip(';')}), as when all its disks are filled "
+            "beyond the high watermark (90 %): free disk space there and it lifts the block, unless somebody set "
+            "cluster.blocks.create_index."
+        )
     if kind == "index_closed_exception":
         return LexlipError(f"{index or 'an index'} on {server} is closed: open it there (POST /{index or 'INDEX'}/_open).")
     if kind in _MISSING_SHARDS or "missing shards" in reason:

@@ -10,9 +10,10 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from lexlip_es.engines import answers
@@ -49,9 +50,11 @@ class HttpEngine(ABC):
     """A cluster at `settings.urls`; see `protocol.Engine` for what each method does.
 
     `access` and `server` are what is known of the settings and the server already. `log` is the log file of an embedded node,
-    named in messages when the node stops answering. `loading` is how patiently `bulk` asks again. Building the engine sends
-    nothing, except that a fingerprint needs a look at the server's certificates.
+    named in messages when the node stops answering. `loading` is how patiently `bulk`, and everything of `patient`, asks again.
+    Building the engine sends nothing, except that a fingerprint needs a look at the server's certificates.
     """
+
+    _policy = QUICK  # of everything but `bulk`
 
     def __init__(
         self,
@@ -81,6 +84,13 @@ class HttpEngine(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the connections; see `Engine.close`."""
+
+    def patient(self) -> Self:
+        """The same connections, asked again as in a load; see `Engine.patient`."""
+        # A copy and not a switch: the threads that search through this engine go on failing quickly.
+        patient = copy(self)
+        patient._policy = self._loading
+        return patient
 
     @cached_property
     def server(self) -> ServerInfo:
@@ -232,7 +242,7 @@ class HttpEngine(ABC):
 
     def _patiently(self, attempt: Callable[[], Any], repeatable: bool = True) -> Any:
         """Attempt again where the server was not ready; what is not `repeatable` only if it never arrived."""
-        pauses = QUICK.pauses()
+        pauses = self._policy.pauses()
         while True:
             try:
                 return attempt()

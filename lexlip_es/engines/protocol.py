@@ -40,6 +40,13 @@ class BulkResult:
 class Engine(Protocol):
     """A connected engine. Several threads may use it at a time."""
 
+    def patient(self) -> "Engine":
+        """This engine, asking again as long as `bulk` does (a node's restart) where it otherwise asks for half a second.
+
+        For what comes at the end of an hour's work. It shares the connections, so only one of the two is closed.
+        """
+        ...
+
     @property
     def server(self) -> ServerInfo:
         """Which server answers, asked once."""
@@ -105,7 +112,10 @@ class Engine(Protocol):
     def scan(
         self, index: str, query: Mapping[str, Any] | None = None, fields: Sequence[str] | None = None
     ) -> Iterator[JsonObject]:
-        """Yield every document (that matches) as {"_id", "source"}, in no order; `fields` limits the source, [] leaves it out."""
+        """Yield every document (that matches) as {"_id", "source"}, in no order; `fields` limits the source, [] leaves it out.
+
+        A page that was lost is not asked for again, and raises: who can take a document twice begins anew.
+        """
         ...
 
     def force_merge(self, index: str) -> None:

@@ -24,7 +24,7 @@ class RetryPolicy:
 
 
 QUICK = RetryPolicy()  # a person waits: a dead engine is known as dead within a second
-PATIENT = RetryPolicy(attempts=8, first=0.25)  # a load in progress: about half a minute, the length of a node's restart
+PATIENT = RetryPolicy(attempts=8, first=0.25)  # a load and its end: about half a minute, the length of a node's restart
 
 
 class TemporaryFailure(Exception):

@@ -102,7 +102,7 @@ def test_what_an_older_server_does_not_know_is_left_out(version: tuple[int, ...]
 def test_a_template_makes_the_index_that_lexlip_es_makes(model: ModelFolder) -> None:
     template = model_template(model, "photos", terms=32)
     assert template.name == "lexlip-photos"
-    assert template.body["index_patterns"] == ["photos-*"]
+    assert template.body["index_patterns"] == ["photos-0*"]
     assert template.body["template"] == index_body(index_meta(model, "picture", 32))
 
 

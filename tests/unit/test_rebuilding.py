@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from lexlip_es.cli import app
 from lexlip_es.errors import LexlipError, UsageError
+from lexlip_es.indexing import PictureFolder
 from lexlip_es.rebuilding import open_sources
 
 
@@ -30,10 +31,24 @@ def test_no_source_and_both_kinds_are_refused(folder: Path) -> None:
             open_sources(pictures, texts)
 
 
-def test_a_list_of_files_or_captions_belongs_to_one_source(folder: Path) -> None:
-    for options in ({"files": folder / "texts.txt"}, {"captions": folder / "texts.txt"}):
-        with pytest.raises(UsageError, match="about one source"):
-            open_sources([folder, folder], [], **options)
+def test_a_list_of_files_belongs_to_one_source(folder: Path) -> None:
+    with pytest.raises(UsageError, match="about one source"):
+        open_sources([folder, folder], [], files=folder / "texts.txt")
+
+
+def test_captions_go_with_their_folders_in_order(folder: Path) -> None:
+    said = folder / "captions.csv"
+    said.write_text("image,caption\nblack.png,a night\n")
+
+    def captioned(*captions: Path) -> list[bool]:
+        sources = [source for source, _ in open_sources([folder, folder], [], captions=captions)]
+        return [isinstance(source, PictureFolder) and source.has_captions for source in sources]
+
+    assert captioned(said, Path("-")) == [True, False]
+    assert captioned(Path("-"), said) == [False, True]
+    assert captioned() == [False, False]
+    with pytest.raises(UsageError, match="there are 2 sources and 1 --captions"):
+        captioned(said)
 
 
 def test_a_missing_source_is_named_before_any_server_is_asked(folder: Path) -> None:
