@@ -18,8 +18,8 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from lexlip_es.entries import path_text
 from lexlip_es.errors import LexlipError
-from lexlip_es.finding import path_text
 
 PICTURE_COLUMNS = ("image", "file", "filename", "file_name", "path")
 TEXT_COLUMNS = ("caption", "title", "text")

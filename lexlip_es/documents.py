@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lexlip_es.finding import Found
+from lexlip_es.entries import Found
 from lexlip_es.images import Picture
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.weights import Row

@@ -19,16 +19,16 @@ from lexlip_es.dialects import Dialect, QueryForm, dialect_for
 from lexlip_es.drift import Drift
 from lexlip_es.encoders import Encoder
 from lexlip_es.engines.protocol import Engine
+from lexlip_es.entries import path_text
 from lexlip_es.errors import LexlipError
 from lexlip_es.evaluation import Hits, Ranks, Recall, rank_of_best, ranks, recall_intervals
-from lexlip_es.finding import path_text
 from lexlip_es.images import open_picture
 from lexlip_es.indexing import TEXT_BATCH, batched
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.model_folder import ModelFolder, Pruning
 from lexlip_es.names import index_name
 from lexlip_es.queries import ranking_body
-from lexlip_es.searching import fit_to_server, read_index_meta
+from lexlip_es.searching import ClauseLimit, read_index_meta
 from lexlip_es.sparsity import Sparsity
 from lexlip_es.weights import SparseWeights, prepare_documents, prepare_queries, reference_scores
 
@@ -228,10 +228,22 @@ def measure_on_engine(
     engine, data = indexed.engine, indexed.data
     n_pictures = _candidates(engine, indexed.pictures, indexed.place_of_picture, encoded.pictures)
     n_texts = _candidates(engine, indexed.texts, indexed.place_of_text, encoded.texts)
-    sentences = _fitted(engine, indexed.picture_dialect, prepare_queries(encoded.texts, pruning.query_terms), report)
-    examples = _fitted(engine, indexed.text_dialect, prepare_queries(encoded.pictures, pruning.picture_terms), report)
-    text_queries = search_bodies(sentences, model, n_pictures, indexed.picture_dialect)
-    picture_queries = search_bodies(examples, model, n_texts, indexed.text_dialect)
+    text_queries = search_bodies(
+        _fitted(
+            prepare_queries(encoded.texts, pruning.query_terms), engine, indexed.pictures, model, indexed.picture_dialect, report
+        ),
+        model,
+        n_pictures,
+        indexed.picture_dialect,
+    )
+    picture_queries = search_bodies(
+        _fitted(
+            prepare_queries(encoded.pictures, pruning.picture_terms), engine, indexed.texts, model, indexed.text_dialect, report
+        ),
+        model,
+        n_texts,
+        indexed.text_dialect,
+    )
     by_text = _search_all(engine, indexed.pictures, text_queries, indexed.place_of_picture, n_pictures)
     by_picture = _search_all(engine, indexed.texts, picture_queries, indexed.place_of_text, n_texts)
     text_ranks = np.array([rank_of_best(scores, [gold]) for scores, gold in zip(by_text, data.gold, strict=True)])
@@ -239,14 +251,17 @@ def measure_on_engine(
     return _measured(text_ranks, picture_ranks, n_pictures, n_texts)
 
 
-def _fitted(engine: Engine, dialect: Dialect, queries: SparseWeights, report: Callable[[str], None]) -> SparseWeights:
-    """Queries cut to as many terms as the server takes of the longest of them."""
-    if not len(queries):
+def _fitted(
+    queries: SparseWeights, engine: Engine, index: str, model: ModelFolder, dialect: Dialect, report: Callable[[str], None]
+) -> SparseWeights:
+    """Queries cut to as many terms as the server takes of the longest of them, which it is asked."""
+    if not len(queries.terms):
         return queries
-    (terms, _), notes = fit_to_server(engine, dialect, queries.row(int(np.argmax(queries.counts))))
-    for note in notes:
+    longest = queries.row(int(np.argmax(queries.counts)))
+    asked = ClauseLimit().ask(longest, lambda row: engine.search(index, ranking_body(row, model.lexicon, 1, dialect=dialect)))
+    for note in asked.notes:
         report(note)
-    return queries.top_k(len(terms))
+    return queries.top_k(len(asked.row[0]))
 
 
 def search_bodies(

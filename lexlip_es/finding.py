@@ -10,13 +10,12 @@ its own, as a copy would be. A broken link is reported, since it may be a drive 
 
 import os
 import posixpath
-import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from lexlip_es.entries import Found, LocalFile, Skipped, moment, path_text
 from lexlip_es.errors import LexlipError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"})
@@ -29,55 +28,6 @@ NOT_READ = {
 }
 """Extensions of pictures that this version does not read, and what people call them."""
 _PICTURES = EXTENSIONS | NOT_READ.keys()
-
-_AMBIGUOUS = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
-_ESCAPED = re.compile(rb"%([89A-F][0-9A-F]|25)")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Found:
-    """A regular file that should be a picture; whether it is one, its decoder will tell."""
-
-    path: Path
-    """Absolute; links are not resolved."""
-    relative: bytes
-    """The path below the root, its parts joined by `/`, as the file system spells it."""
-    size: int
-    """In bytes."""
-    modified: str
-    """ISO 8601 in UTC, to the millisecond: `2026-01-31T12:00:00.000Z`."""
-
-    @property
-    def display_path(self) -> str:
-        """The relative path as text, for documents and people: see `path_text`."""
-        return path_text(self.relative)
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file or folder that could not be looked at, and why."""
-
-    display_path: str
-    """The path below the root as text, see `path_text`."""
-    reason: str
-    """A full sentence, without the path."""
-
-
-def path_text(raw: bytes) -> str:
-    """Spell a path as text that goes into JSON and comes back the same (`path_bytes`), whatever its bytes are.
-
-    A path in UTF-8 is itself. A byte that is not becomes `%` and two capital hexadecimal digits, always 80 or above; a
-    `%` that would read as such a byte, or as `%25`, becomes `%25`: `100%.jpg` stays, `b"caf\\xe9.jpg"` is `caf%E9.jpg`.
-    """
-    text = raw.decode("utf-8", "surrogateescape")
-    text = _AMBIGUOUS.sub("%25", text)
-    return "".join(f"%{ord(letter) - 0xDC00:02X}" if "\udc80" <= letter <= "\udcff" else letter for letter in text)
-
-
-def path_bytes(text: str) -> bytes:
-    """Give back the path that `path_text` spelled."""
-    return _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode("ascii")), text.encode("utf-8"))
 
 
 def find_pictures(root: Path, *, files: Sequence[str] | None = None) -> Iterator[Found | Skipped]:
@@ -147,7 +97,7 @@ def _walk(root: Path) -> Iterator[Found | Skipped]:
             try:
                 identity = _identity(entry.path)
             except OSError as error:
-                yield Skipped(path_text(entry.relative), _trouble(error, "folder"))
+                yield Skipped(path_text(entry.relative), _trouble(error, "folder"), hides=True)
                 continue
             if identity in seen:
                 continue
@@ -184,7 +134,7 @@ def _entries(folder: Path, relative: bytes) -> list[_Entry] | Skipped:
                     below = relative + b"/" + name if relative else name
                     found.append(_Entry(path, below, is_folder, link))
     except OSError as error:
-        return Skipped(path_text(relative), _trouble(error, "folder"))
+        return Skipped(path_text(relative), _trouble(error, "folder"), hides=True)
     return sorted(found, key=lambda entry: entry.relative + b"/" * entry.folder)
 
 
@@ -220,23 +170,17 @@ def _look(path: Path, relative: bytes, not_read: str | None = None) -> Found | S
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
-        broken = isinstance(error, FileNotFoundError) and path.is_symlink()
-        return Skipped(path_text(relative), "The link leads to nothing." if broken else _trouble(error, "file"))
+        gone = isinstance(error, FileNotFoundError) and not path.is_symlink()
+        broken = isinstance(error, FileNotFoundError) and not gone
+        reason = "The link leads to nothing." if broken else _trouble(error, "file")
+        return Skipped(path_text(relative), reason, hides=not gone)
     if stat.S_ISDIR(status.st_mode):
         return Skipped(path_text(relative), "It is a folder, not a picture file.")
     if not stat.S_ISREG(status.st_mode):
         return Skipped(path_text(relative), "It is a pipe, a socket or a device, not a regular file.")
     if not_read is not None:
         return Skipped(path_text(relative), f"{not_read} is not read yet: convert it to JPEG.")
-    return Found(path, relative, status.st_size, _moment(status.st_mtime_ns))
-
-
-def _moment(nanoseconds: int) -> str:
-    try:
-        moment = _EPOCH + timedelta(milliseconds=nanoseconds // 1_000_000)
-    except OverflowError:  # a damaged file system's year 300,000
-        moment = _EPOCH
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Found(LocalFile(path), relative, status.st_size, moment(status.st_mtime_ns))
 
 
 # -- sentences

@@ -20,9 +20,10 @@ from lexlip_es.dialects import FieldType
 from lexlip_es.documents import Document, document_id, picture_document, text_document
 from lexlip_es.encoders import Encoder
 from lexlip_es.engines.protocol import Engine
+from lexlip_es.entries import Found, Skipped, path_text
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.finding import Found, Skipped, find_pictures, path_text
-from lexlip_es.images import Picture, PictureError, content_hash, open_picture, read_picture_file
+from lexlip_es.finding import find_pictures
+from lexlip_es.images import Picture, PictureError, content_hash, open_picture
 from lexlip_es.machine import cpus
 from lexlip_es.names import Kind, index_name
 from lexlip_es.report import Report
@@ -184,7 +185,7 @@ def _opened(run: Run, entries: Iterable[Found | Skipped]) -> Iterator[Opened]:
     def open_one(found: Found) -> Opened | Skipped:
         started = time.perf_counter()
         try:
-            data = read_picture_file(found.path)
+            data = found.place.read()
             return found, open_picture(data, spec), content_hash(data)
         except PictureError as error:
             return Skipped(found.display_path, error.reason)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexlip_es.captions import Captions, Text, read_captions, read_names, read_texts
+from lexlip_es.entries import Found
 from lexlip_es.errors import LexlipError
-from lexlip_es.finding import Found, find_pictures
+from lexlip_es.finding import find_pictures
 
 DOGS = {"a.jpg": ["A dog, running.", 'A "good" dog'], "b.jpg": ["Zwei Hunde 🐕"]}
 

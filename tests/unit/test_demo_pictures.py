@@ -6,8 +6,9 @@ import pytest
 
 from lexlip_es import demo_pictures
 from lexlip_es.demo_pictures import PICTURES, write_demo_pictures
+from lexlip_es.entries import Found
 from lexlip_es.errors import LexlipError
-from lexlip_es.finding import Found, find_pictures
+from lexlip_es.finding import find_pictures
 from lexlip_es.images import PictureSpec, open_picture
 
 pytest.importorskip("skimage", reason="the demo extra is not installed")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexlip_es.documents import ancestors, bulk_action, document_id, picture_document, text_document
-from lexlip_es.finding import Found
+from lexlip_es.entries import Found
 from lexlip_es.images import Picture
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.mappings import index_body

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lexlip_es.entries import Found, LocalFile, Skipped, path_bytes, path_text
 from lexlip_es.errors import LexlipError
-from lexlip_es.finding import EXTENSIONS, Found, Skipped, find_pictures, path_bytes, path_text
+from lexlip_es.finding import EXTENSIONS, find_pictures
 
 
 def made(root: Path, *names: str) -> Path:
@@ -28,6 +29,11 @@ def found(root: Path, files: list[str] | None = None) -> list[str]:
 
 def skipped(root: Path, files: list[str] | None = None) -> dict[str, str]:
     return {entry.display_path: entry.reason for entry in find_pictures(root, files=files) if isinstance(entry, Skipped)}
+
+
+def path_of(entry: Found) -> Path:
+    assert isinstance(entry.place, LocalFile)
+    return entry.place.path
 
 
 # -- what is found
@@ -54,7 +60,7 @@ def test_order_is_that_of_the_relative_paths(tmp_path: Path) -> None:
 def test_what_is_found_says_where_how_large_and_how_old(tmp_path: Path) -> None:
     path = made(tmp_path, "sub/a.jpg") / "sub/a.jpg"
     os.utime(path, ns=(0, 1_700_000_000_123_999_999))
-    assert list(find_pictures(tmp_path)) == [Found(path, b"sub/a.jpg", 9, "2023-11-14T22:13:20.123Z")]
+    assert list(find_pictures(tmp_path)) == [Found(LocalFile(path), b"sub/a.jpg", 9, "2023-11-14T22:13:20.123Z")]
     os.utime(path, ns=(0, -1_000_000))
     assert next(find_pictures(tmp_path)).modified == "1969-12-31T23:59:59.999Z"  # type: ignore[union-attr]
 
@@ -62,7 +68,7 @@ def test_what_is_found_says_where_how_large_and_how_old(tmp_path: Path) -> None:
 def test_the_path_is_absolute_and_plain_whatever_the_root_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(tmp_path, "photos/a.jpg", "other/b.jpg")
     monkeypatch.chdir(tmp_path / "other")
-    assert [entry.path for entry in find_pictures(Path("../photos/.")) if isinstance(entry, Found)] == [tmp_path / "photos/a.jpg"]
+    assert [path_of(entry) for entry in find_pictures(Path("../photos/.")) if isinstance(entry, Found)] == [tmp_path / "photos/a.jpg"]
 
 
 def test_folders_may_nest_deeper_than_python_does(tmp_path: Path) -> None:
@@ -136,7 +142,7 @@ def test_a_link_into_a_hidden_folder_is_a_way_in(tmp_path: Path) -> None:
 def test_a_root_that_is_a_link_is_walked_under_its_own_name(tmp_path: Path) -> None:
     made(tmp_path, "real/a.jpg")
     (tmp_path / "link").symlink_to("real")
-    assert [entry.path for entry in find_pictures(tmp_path / "link") if isinstance(entry, Found)] == [tmp_path / "link/a.jpg"]
+    assert [path_of(entry) for entry in find_pictures(tmp_path / "link") if isinstance(entry, Found)] == [tmp_path / "link/a.jpg"]
 
 
 def test_a_link_to_a_file_is_a_picture_of_its_own(tmp_path: Path) -> None:
@@ -155,6 +161,7 @@ def test_broken_links_are_reported_since_a_drive_may_be_missing(tmp_path: Path) 
     reasons = skipped(tmp_path)
     assert reasons.keys() == {"drive", "circle.jpg"}
     assert reasons["drive"] == "The link leads to nothing."
+    assert all(entry.hides for entry in find_pictures(tmp_path) if isinstance(entry, Skipped))  # perhaps not mounted
     assert reasons["circle.jpg"].startswith("The file cannot be looked at")
 
 
@@ -284,4 +291,4 @@ def test_a_name_that_is_not_utf8_is_found(tmp_path: Path) -> None:
     (entry,) = find_pictures(tmp_path)
     assert isinstance(entry, Found)
     assert (entry.relative, entry.display_path) == (b"caf\xe9.jpg", "caf%E9.jpg")
-    assert entry.path.exists()
+    assert path_of(entry).exists()
