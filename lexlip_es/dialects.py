@@ -34,7 +34,6 @@ FIELD_OF: Mapping[QueryForm, FieldType] = {
 USUAL_FORM: Mapping[FieldType, QueryForm] = {"rank_features": "rank_feature", "sparse_vector": "sparse_vector"}
 # One clause a term, so that each can be named and explained.
 CLAUSE_FORM: Mapping[FieldType, QueryForm] = {"rank_features": "rank_feature", "sparse_vector": "term"}
-USUAL_CLAUSES = 1024  # of Lucene's IndexSearcher, where nobody set another number
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,12 @@ class Dialect:
     """How to ask a server about an index.
 
     track_total_hits: counting all hits is faster than not counting on some versions, for the same hits.
-    max_clauses: how many clauses a query may have unless a setting of the cluster says otherwise; None: more than any query has.
     named_scores: the server can answer each named clause's score (`include_named_queries_score`); else `explain` tells it.
     """
 
     field_type: FieldType
     form: QueryForm
     track_total_hits: bool = False
-    max_clauses: int | None = USUAL_CLAUSES
     named_scores: bool = True
 
     @property
@@ -95,7 +92,6 @@ def dialect_for(server: "ServerInfo", field_type: FieldType = "rank_features", f
         chosen,
         # Measured: not counting is slower in the older Lucene of Elasticsearch 7 and OpenSearch 2.
         track_total_hits=server.version < ((3,) if opensearch else (8,)),
-        max_clauses=None if not opensearch and server.version >= (8,) else USUAL_CLAUSES,  # from 8 on it grows with the heap
         named_scores=server.version >= ((2, 12) if opensearch else (8, 8)),
     )
 

@@ -16,14 +16,16 @@ import numpy as np
 from lexlip_es.dialects import FieldType, QueryForm
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, connect
+from lexlip_es.engines.protocol import JsonObject
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.indexing import PictureFolder, Run, index_source
 from lexlip_es.lexicon import Lexicon
+from lexlip_es.mappings import REBUILD
 from lexlip_es.model_folder import open_model
 from lexlip_es.names import index_name
 from lexlip_es.queries import Filter, Hit, TermShare, exact_shares, explain_request, read_hit
 from lexlip_es.report import Report
-from lexlip_es.searching import Searcher, SearchResult, Subject, fit_to_server, read_index_meta
+from lexlip_es.searching import ClauseLimit, Searcher, SearchResult, Subject, read_index_meta
 from lexlip_es.weights import Row
 
 MOST_HITS = 10_000  # of one search: index.max_result_window, unless somebody changed it
@@ -71,6 +73,7 @@ class PictureIndex:
         given = url if isinstance(url, ConnectionSettings) else ConnectionSettings.from_environment(os.environ, url=url)
         self.engine = connect(given, report=report)
         self._form = form
+        self._limit = ClauseLimit()
 
     def __enter__(self) -> "PictureIndex":
         return self
@@ -136,8 +139,8 @@ class PictureIndex:
         """The picture of this id as a hit of the query, each term with exactly what it gave, heaviest first.
 
         The contributions are the engine's own: their sum, rounded to float32, is the score, bit for bit. A picture that shares
-        no term with the query has score 0 and no terms. Raises `LexlipError` where the index has no such picture, and what
-        `search` raises.
+        no term with the query has score 0 and no terms. Raises `LexlipError` where the index has no such picture or does not
+        give its terms back, and what `search` raises.
 
         >>> import numpy as np
         >>> index = PictureIndex(name="holiday")
@@ -146,16 +149,19 @@ class PictureIndex:
         >>> bool(np.float32(sum(share.contribution for share in why.terms)) == np.float32(why.score))
         True
         """
-        searcher, wanted = self._searcher(), {"ids": {"values": [id]}}
-        row, _ = fit_to_server(self.engine, searcher.dialect, self._subject(query).row, wanted)
-        body, params = explain_request(
-            row, self._lexicon, [id], searcher.dialect, fields=("path", "collection", "caption", "terms")
-        )
-        for hit in self.engine.search(self.name, body, **params)["hits"]["hits"]:
-            return _explained(hit, row, self._lexicon)
-        body = {"size": 1, "query": wanted, "_source": ["path", "collection", "caption"]}
-        for hit in self.engine.search(self.name, body)["hits"]["hits"]:
-            return replace(read_hit(hit, row, self._lexicon, with_caption=True), score=0.0)
+        searcher, whole, wanted = self._searcher(), self._subject(query).row, {"ids": {"values": [id]}}
+        fields = ("path", "collection", "caption", "terms")
+        without_score = {"size": 1, "query": wanted, "_source": fields[:3]}
+
+        def send(row: Row) -> JsonObject:
+            body, params = explain_request(row, self._lexicon, [id], searcher.dialect, fields=fields)
+            return self.engine.search(self.name, body, **params)
+
+        found = searcher.survive_swap(lambda: self._limit.ask(whole, send, wanted))
+        for hit in found.answer["hits"]["hits"]:
+            return _explained(hit, found.row, self._lexicon)
+        for hit in self.engine.search(self.name, without_score)["hits"]["hits"]:
+            return replace(read_hit(hit, whole, self._lexicon, with_caption=True), score=0.0)
         raise LexlipError(f"index {self.name} has no picture with the id {id[:80]}: take an id from the hits of a search.")
 
     def count(self, filter: Filter | None = None) -> int:
@@ -172,7 +178,7 @@ class PictureIndex:
 
         Only documents go: the files and the index stay, and `{"match_all": {}}` leaves an empty index. Searches see it when
         this returns. Raises `UsageError` unless one of both is given, `LexlipError` for an index that lexlip-es did not make,
-        or where the engine refused to delete some.
+        one that was rebuilt meanwhile (where they may be there still), or where the engine refused to delete some.
 
         >>> index = PictureIndex(name="holiday")
         >>> index.delete(filter={"term": {"folder": "deep"}})
@@ -195,6 +201,11 @@ class PictureIndex:
             elif result.status != 404:  # not there is no failure, and no deletion either
                 deleted += 1
         self.engine.refresh(index)
+        if index not in self.engine.indices(self.name):
+            raise LexlipError(
+                f"{self.name} was rebuilt meanwhile and {index}, from which {deleted} pictures were deleted, serves no more: "
+                "delete once more."
+            )
         if refused:
             raise LexlipError(f"{len(refused)} pictures could not be deleted from {index} ({refused[0]}): {deleted} were.")
         return deleted
@@ -204,7 +215,7 @@ class PictureIndex:
         return self.encoder.model.lexicon
 
     def _searcher(self) -> Searcher:
-        return Searcher(self.engine, self.encoder, self.name, self._form)
+        return Searcher(self.engine, self.encoder, self.name, self._form, limit=self._limit)
 
     def _subject(self, query: str | Path) -> Subject:
         if isinstance(query, Path):
@@ -220,7 +231,12 @@ def _deletions(ids: Iterable[str]) -> Iterator[dict[str, Any]]:
 def _explained(hit: Mapping[str, Any], row: Row, lexicon: Lexicon) -> Hit:
     """The hit with the engine's own contributions in place of those computed from the stored weights."""
     asked = dict(zip(row[0].tolist(), row[1].tolist(), strict=True))
-    stored = hit["_source"]["terms"]
+    stored = (hit.get("_source") or {}).get("terms")
+    if not isinstance(stored, Mapping):
+        raise LexlipError(
+            f"index {hit['_index']} does not give the terms of its pictures back, as where its _source leaves them out: "
+            f"make it anew with {REBUILD}."
+        )
     terms = []
     for name, share in exact_shares(hit).items():
         term, contribution = lexicon.id(name), float(np.float32(share))  # JSON has the shortest digits that mean this float32

@@ -1,23 +1,27 @@
 """From a sentence or a picture to ranked hits: encode, prune, ask the engine, read the answer."""
 
 import os
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lexlip_es.dialects import Dialect, QueryForm, dialect_for
+from lexlip_es.dialects import QueryForm, dialect_for
 from lexlip_es.encoders import Encoder
-from lexlip_es.engines.cluster import CLAUSE_LIMIT, cluster_settings
+from lexlip_es.engines.cluster import CLAUSE_LIMIT
 from lexlip_es.engines.errors import EngineUnreachableError, UnknownIndexError
-from lexlip_es.engines.protocol import Engine
+from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.images import open_picture
 from lexlip_es.mappings import IndexMeta
 from lexlip_es.names import index_name
 from lexlip_es.queries import Filter, Hit, fit_clauses, read_hit, search_body
 from lexlip_es.weights import Row, prepare_documents, prepare_queries
+
+# In the refusals of every version: "maxClauseCount is set to 1024", "... too many nested clauses; maxClauseCount is set to 1024"
+_REFUSED = re.compile(r"maxClauseCount is set to (\d+)")
 
 
 def query_row(encoder: Encoder, text: str, k: int | None = None) -> Row:
@@ -128,40 +132,74 @@ def read_index_meta(engine: Engine, name: str) -> IndexMeta:
     return IndexMeta.of(index, body["mappings"])
 
 
-def fit_to_server(engine: Engine, dialect: Dialect, row: Row, filter: Filter | None = None) -> tuple[Row, list[str]]:
-    """The row without its lightest terms where there are more than the server takes, and a sentence that says how many went.
+@dataclass(frozen=True)
+class Asked:
+    """What a server answered, to which row (what was left of the one given), and what a person should know about that."""
 
-    A server that may have another limit is asked for it only when a query exceeds the usual one.
+    answer: JsonObject
+    row: Row
+    notes: list[str]
+
+
+class ClauseLimit:
+    """How many clauses a server takes in a query: not known before it refuses one, and remembered from then on.
+
+    The refusal says the number. Settings are not asked: few users may read them, and nearly no query comes near the limit.
     """
-    fitting, dropped = fit_clauses(row, dialect.max_clauses, filter)
-    if dropped and engine.server.product == "opensearch":
-        fitting, dropped = fit_clauses(row, _clause_setting(engine, dialect), filter)
-    if not dropped:
-        return fitting, []
-    return fitting, [
-        f"{dropped} of {len(row[0])} query terms, the lightest, were left out: the server takes no more clauses ({CLAUSE_LIMIT})."
-    ]
 
+    def __init__(self) -> None:
+        self._known: int | None = None
 
-def _clause_setting(engine: Engine, dialect: Dialect) -> int | None:
-    """The cluster's limit, which can be changed while it runs; the usual one where the user may not read settings."""
-    try:
-        found = cluster_settings(engine).get(CLAUSE_LIMIT)
-    except LexlipError:
-        found = None
-    return dialect.max_clauses if found is None else int(found)
+    def ask(self, row: Row, send: Callable[[Row], JsonObject], filter: Filter | None = None) -> Asked:
+        """What `send` answers to the row, cut to its heaviest terms as far as the server demands it.
+
+        filter: what `send` adds to the query. Raises `LexlipError` where that alone is too much for the server, and what
+        `send` raises.
+        """
+        fitting, _ = fit_clauses(row, self._known, filter)
+        while True:
+            try:
+                answer = send(fitting)
+                break
+            except LexlipError as error:
+                refused = _REFUSED.search(str(error))
+                if refused is None:
+                    raise
+                self._known = int(refused[1])
+                asked = len(fitting[0])
+                if asked <= 1:
+                    raise LexlipError(
+                        f"the filter has more clauses than the server takes ({self._known}): shorten it, or raise {CLAUSE_LIMIT}."
+                    ) from error
+                fitting, _ = fit_clauses(row, self._known, filter)
+                if len(fitting[0]) >= asked:  # the filter has more clauses than can be seen, such as a text's many words
+                    fitting = row[0][: asked // 2], row[1][: asked // 2]
+        dropped = len(row[0]) - len(fitting[0])
+        said = (
+            f"{dropped} of {len(row[0])} query terms, the lightest, were left out: the server takes no more than {self._known} "
+        )
+        return Asked(answer, fitting, [f"{said}clauses ({CLAUSE_LIMIT})."] if dropped else [])
 
 
 class Searcher:
     """Searches one index with one model; a rebuild that puts another index behind the name is noticed at the next search."""
 
-    def __init__(self, engine: Engine, encoder: Encoder, index: str | None = None, form: QueryForm | None = None) -> None:
-        """`form` overrides the query that suits the server.
+    def __init__(
+        self,
+        engine: Engine,
+        encoder: Encoder,
+        index: str | None = None,
+        form: QueryForm | None = None,
+        *,
+        limit: ClauseLimit | None = None,
+    ) -> None:
+        """`form` overrides the query that suits the server; `limit` is what is known of its limit of clauses already.
 
         Raises `LexlipError` for an unknown or foreign index, `ModelMismatchError` for one made with another model, `UsageError`
         for a form that the server or the index does not have.
         """
         self.engine, self.encoder, self.index, self._form = engine, encoder, index_name(index), form
+        self._limit = limit or ClauseLimit()
         self._look()
 
     def by_text(self, text: str, k: int = 10) -> SearchResult:
@@ -177,21 +215,26 @@ class Searcher:
 
         Raises `ModelMismatchError` where the index was meanwhile rebuilt with another model.
         """
+        found = self.survive_swap(lambda: self._ask(subject.row, k, filter))
+        lexicon, with_caption = self.encoder.model.lexicon, self.meta.kind == "text"
+        hits = [read_hit(hit, found.row, lexicon, with_caption=with_caption) for hit in found.answer["hits"]["hits"]]
+        total_ms = 1000 * (time.perf_counter() - subject.started)
+        took_ms = int(found.answer["took"])
+        return SearchResult(subject.name, self.index, self.encoder.model.identity, took_ms, total_ms, hits, found.notes)
+
+    def survive_swap(self, ask: Callable[[], Asked]) -> Asked:
+        """What `ask` finds, asked once more where another index came to stand behind the name meanwhile; raises as `search`."""
         found = None
         try:
-            found = self._ask(subject.row, k, filter)
+            found = ask()
         except EngineUnreachableError:
             raise
         except LexlipError:
             if not self._moved():
                 raise
-        if found is None or (self._may_be_elsewhere(found[0]) and self._moved()):
-            found = self._ask(subject.row, k, filter)
-        answer, row, notes = found
-        lexicon, with_caption = self.encoder.model.lexicon, self.meta.kind == "text"
-        hits = [read_hit(hit, row, lexicon, with_caption=with_caption) for hit in answer["hits"]["hits"]]
-        total_ms = 1000 * (time.perf_counter() - subject.started)
-        return SearchResult(subject.name, self.index, self.encoder.model.identity, int(answer["took"]), total_ms, hits, notes)
+        if found is None or (self._may_be_elsewhere(found.answer) and self._moved()):
+            found = ask()
+        return found
 
     def _look(self) -> None:
         """Read what the index says of itself; raises as `__init__`."""
@@ -205,13 +248,15 @@ class Searcher:
         self._look()
         return self.meta.index != asked
 
-    def _may_be_elsewhere(self, answer: dict[str, Any]) -> bool:
+    def _may_be_elsewhere(self, answer: JsonObject) -> bool:
         hits = answer["hits"]["hits"]
         return not hits or any(hit["_index"] != self.meta.index for hit in hits)
 
-    def _ask(self, whole: Row, k: int, filter: Filter | None) -> tuple[dict[str, Any], Row, list[str]]:
-        """The engine's answer, the row that was asked, and what is to be said about it."""
+    def _ask(self, whole: Row, k: int, filter: Filter | None) -> Asked:
         fields: Sequence[str] = ("path", "collection", "terms", *(("caption",) if self.meta.kind == "text" else ()))
-        row, notes = fit_to_server(self.engine, self.dialect, whole, filter)
-        body = search_body(row, self.encoder.model.lexicon, k, dialect=self.dialect, fields=fields, filter=filter)
-        return self.engine.search(self.index, body), row, notes
+
+        def send(row: Row) -> JsonObject:
+            body = search_body(row, self.encoder.model.lexicon, k, dialect=self.dialect, fields=fields, filter=filter)
+            return self.engine.search(self.index, body)
+
+        return self._limit.ask(whole, send, filter)

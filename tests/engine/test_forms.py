@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from lexlip_es.dialects import Dialect, FieldType, QueryForm, dialect_for, family_for
 from lexlip_es.documents import features
 from lexlip_es.encoders import load_encoder
-from lexlip_es.engines import ConnectionSettings, Engine, connect
+from lexlip_es.engines import ConnectionSettings, Engine, JsonObject, connect
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.indexing import Run, TextFile, index_source
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.mappings import IndexMeta, index_body, index_meta, model_template
 from lexlip_es.model_folder import ModelFolder, starter_path
 from lexlip_es.queries import Filter, exact_shares, explain_request, search_body
-from lexlip_es.searching import Searcher, Subject, fit_to_server
-from lexlip_es.weights import SparseWeights, prepare_documents, prepare_queries, reference_scores
+from lexlip_es.searching import ClauseLimit, Searcher, Subject
+from lexlip_es.weights import Row, SparseWeights, prepare_documents, prepare_queries, reference_scores
 from tests.servers import MATRIX, Server, on_servers
 
 # LEXLIP_TEST_SERVERS names other servers: the one with the neural-search plugin is not part of the usual run.
@@ -153,35 +153,25 @@ def test_the_engine_s_own_shares_add_up_to_its_score(asked: Asked, lexicon: Lexi
 
 def test_a_query_of_any_length_is_answered_and_says_what_was_cut(asked: Asked, lexicon: Lexicon) -> None:
     first, length = 2_000, 1_200
-    row = (np.arange(first, first + length, dtype=np.int32), np.linspace(3, 1, length, dtype=np.float32))
+    whole = (np.arange(first, first + length, dtype=np.int32), np.linspace(3, 1, length, dtype=np.float32))
     fewer = {"bool": {"should": [{"term": {"path": "a"}}, {"term": {"path": "b"}}]}}
+    server = asked.engine.server
+    unlimited = server.product == "elasticsearch" and server.version >= (8,)  # by the heap, which is far more
     for dialect in asked.dialects:
+        limit = ClauseLimit()
         for filter, clauses in ((None, 0), (fewer, 2)):
-            fitting, notes = fit_to_server(asked.engine, dialect, row, filter)
-            asked.engine.search(INDEX, search_body(fitting, lexicon, 1, dialect=dialect, filter=filter))
-            if dialect.max_clauses is None:
-                assert (len(fitting[0]), notes) == (length, [])
+
+            def send(row: Row, dialect: Dialect = dialect, filter: Filter | None = filter) -> JsonObject:
+                return asked.engine.search(INDEX, search_body(row, lexicon, 1, dialect=dialect, filter=filter))
+
+            found = limit.ask(whole, send, filter)
+            if unlimited:
+                assert (len(found.row[0]), found.notes) == (length, [])
             else:
-                assert len(fitting[0]) == dialect.max_clauses - clauses
-                assert notes[0].startswith(f"{length - len(fitting[0])} of {length} query terms, the lightest, were left out")
-
-
-def test_opensearch_s_own_limit_is_used_where_somebody_changed_it(asked: Asked, lexicon: Lexicon) -> None:
-    if asked.engine.server.product != "opensearch":
-        return
-    row = (np.arange(2_000, 3_200, dtype=np.int32), np.linspace(3, 1, 1_200, dtype=np.float32))
-
-    def set_limit(number: int | None) -> None:
-        body = {"transient": {"indices.query.bool.max_clause_count": number}}
-        asked.engine.request("PUT", "/_cluster/settings", body=body)
-
-    set_limit(1_100)
-    try:
-        fitting, notes = fit_to_server(asked.engine, asked.dialects[0], row)
-        assert len(fitting[0]) == 1_100 and notes[0].startswith("100 of 1200")
-        asked.engine.search(INDEX, search_body(fitting, lexicon, 1))
-    finally:
-        set_limit(None)
+                assert len(found.row[0]) == 1024 - clauses
+                assert found.notes[0].startswith(
+                    f"{length - 1024 + clauses} of {length} query terms, the lightest, were left out"
+                )
 
 
 def test_an_index_is_the_same_with_and_without_a_template(server: Server, engine: Engine, model: ModelFolder) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,6 +100,43 @@ def test_deleting_all_leaves_the_index(pictures: PictureIndex) -> None:
     assert pictures.delete(filter={"match_all": {}}) == 3
     assert pictures.count() == 0
     assert pictures.search("red").hits == []
+
+
+def copied(engine: Engine, index: str, mappings: dict[str, Any] | None = None) -> None:
+    """Make an index like the one that serves, with the same documents and, for `mappings`, another mapping."""
+    mapping = engine.indices(NAME)[f"{NAME}-000001"]["mappings"]
+    engine.create_index(index, {"mappings": mapping | (mappings or {})})
+    documents = [{"_id": hit["_id"], "source": hit["source"]} for hit in engine.scan(NAME)]
+    assert all(result.ok for result in engine.bulk(index, documents))
+    engine.refresh(index)
+
+
+def test_a_deletion_that_a_rebuild_overtook_says_so(
+    pictures: PictureIndex, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swap_then_refresh(index: str) -> None:
+        actions = [{"add": {"index": second, "alias": NAME}}, {"remove": {"index": first, "alias": NAME}}]
+        engine.update_aliases(actions)
+        engine.refresh(index)
+
+    first, second = f"{NAME}-000001", f"{NAME}-000002"
+    copied(engine, second)
+    monkeypatch.setattr(pictures.engine, "refresh", swap_then_refresh)
+    with pytest.raises(LexlipError, match=f"was rebuilt meanwhile and {first}, from which 3 pictures .*: delete once more"):
+        pictures.delete(filter={"match_all": {}})
+    monkeypatch.undo()
+    assert pictures.delete(filter={"match_all": {}}) == 3
+    assert pictures.count() == 0
+
+
+def test_an_index_that_hides_its_terms_cannot_be_explained_and_says_so(pictures: PictureIndex, engine: Engine) -> None:
+    lean = f"{NAME}-lean"
+    copied(engine, lean, {"_source": {"excludes": ["terms"]}})
+    with PictureIndex(name=lean) as index:
+        hit = index.search("red").hits[0]
+        assert (hit.path, hit.terms) == ("red.png", [])
+        with pytest.raises(LexlipError, match=f"index {lean} does not give the terms .* lexlip-es rebuild"):
+            index.explain("red", hit.id)
 
 
 def test_deleting_nothing_in_particular_is_refused(pictures: PictureIndex) -> None:

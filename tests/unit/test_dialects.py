@@ -12,7 +12,7 @@ def server(product: str, number: str) -> ServerInfo:
 @pytest.mark.parametrize("number", ["2.19.6", "3.9.0"])
 def test_opensearch_is_asked_by_rank_feature_clauses(number: str) -> None:
     dialect = dialect_for(server("opensearch", number))
-    assert (dialect.field_type, dialect.form, dialect.max_clauses) == ("rank_features", "rank_feature", 1024)
+    assert (dialect.field_type, dialect.form) == ("rank_features", "rank_feature")
 
 
 @pytest.mark.parametrize("number", ["7.17.29", "8.19.21", "9.5.3"])
@@ -62,11 +62,6 @@ def test_older_lucene_counts_hits_because_that_is_faster_there() -> None:
         ("elasticsearch", "9.5.3"): False,
     }
     assert {which: dialect_for(server(*which)).track_total_hits for which in counting} == counting
-
-
-def test_only_a_limit_that_a_query_can_reach_is_known() -> None:
-    assert dialect_for(server("elasticsearch", "7.17.29")).max_clauses == 1024
-    assert dialect_for(server("elasticsearch", "8.19.21")).max_clauses is None
 
 
 def test_scores_of_named_clauses_come_from_newer_servers() -> None:
