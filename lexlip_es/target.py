@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lexlip_es.dialects import FieldType, family_for
+from lexlip_es.engines.errors import UnknownIndexError
 from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.mappings import LOAD_SETTINGS, REBUILD, IndexMeta, index_body, index_meta
@@ -55,7 +56,12 @@ def open_target(
     another model or number of terms, `UsageError` for a field that the server lacks.
     """
     target = _find(engine, alias, model, kind, terms, field_type, shards)
-    yield target
+    try:
+        yield target
+    except UnknownIndexError as error:
+        if error.index == target.index:
+            raise _deleted(target) from error
+        raise
     # Not in a `finally`: after an error the engine may be gone, and a load that did not end must not look complete. The next
     # run finds it by its name and its `_meta.lexlip.load`, and ends it.
     engine = engine.patient()
@@ -172,10 +178,7 @@ def _served_already(engine: Engine, target: Target) -> bool:
     """
     body = engine.indices(target.index).get(target.index)
     if body is None or _uuid(body) != target.uuid or not lexlip_meta(body):
-        made_anew = "" if body is None else f" and something else came in its place: delete {target.index}, then"
-        raise LexlipError(
-            f"{target.index} was deleted while it was loaded{made_anew or ':'} index once more, as what was sent before is lost."
-        )
+        raise _deleted(target, replaced=body is not None)
     serving = sorted(engine.indices(target.alias))
     if serving and serving != [target.index]:
         raise LexlipError(
@@ -183,6 +186,11 @@ def _served_already(engine: Engine, target: Target) -> bool:
             f"index once more, and delete {target.index} unless another run needs it."
         )
     return bool(serving)
+
+
+def _deleted(target: Target, *, replaced: bool = False) -> LexlipError:
+    then = f" and something else came in its place: delete {target.index}, then" if replaced else ":"
+    return LexlipError(f"{target.index} was deleted while it was loaded{then} index once more, as what was sent before is lost.")
 
 
 def _uuid(body: JsonObject) -> str | None:

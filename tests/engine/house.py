@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 from PIL import Image
 
 from lexlip_es import rebuilding
 from lexlip_es.dialects import FieldType
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, Engine, connect
+from lexlip_es.engines.retries import RetryPolicy
 from lexlip_es.errors import LexlipError
 from lexlip_es.indexing import PictureFolder, Run, index_source
 from lexlip_es.mappings import index_meta
@@ -119,6 +121,23 @@ def once(action: Callable[[], object]) -> Callable[[], None]:
             waiting.pop()()
 
     return act
+
+
+def losing(monkeypatch: pytest.MonkeyPatch, engine: Engine, address: str, times: int, *, done: bool = False) -> None:
+    """Lose the next requests to an address, or with `done` their answers; half a minute of patience is cut to little."""
+    real: Any = engine
+    send, left = real._send, [None] * times
+
+    def lossy(request: Any, timeout: Any) -> Any:
+        if address not in request.target or not left:
+            return send(request, timeout)
+        left.pop()
+        if done:
+            send(request, timeout)
+        raise urllib3.exceptions.ProtocolError("lost on the way")
+
+    monkeypatch.setattr(engine, "_send", lossy)
+    monkeypatch.setattr(engine, "_loading", RetryPolicy(attempts=8, first=0.01, longest=0.05))
 
 
 def said(attempt: Callable[[], object], kind: type[LexlipError] = LexlipError) -> str:
