@@ -15,7 +15,7 @@ from lexlip_es.engines.tls import Tls, tls_for
 
 JSON = "application/json"
 CONNECTIONS = 10  # kept open to one node
-DEFAULT_PORTS = {"http": 9200, "https": 443}
+HTTPS_PORT = 443  # where a URL names none, as hosted engines have it; the settings demand one of http
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Access:
 
 def _node(url: str) -> Node:
     parts = urlsplit(url)
-    return Node(parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme], parts.path.rstrip("/"))
+    return Node(parts.scheme, parts.hostname or "", parts.port or HTTPS_PORT, parts.path.rstrip("/"))
 
 
 def _login(settings: ConnectionSettings) -> dict[str, str]:

@@ -68,6 +68,10 @@ class ConnectionSettings:
                 raise UsageError(f"{PREFIX}CA_CERTS and {PREFIX}CA_FINGERPRINT are both set: keep one.")
         if self.client_key is not None and self.client_cert is None:
             raise UsageError(f"{PREFIX}CLIENT_KEY is set without {PREFIX}CLIENT_CERT: set both.")
+        trust = {"CA_CERTS": self.ca_certs, "CA_FINGERPRINT": self.ca_fingerprint, "CLIENT_CERT": self.client_cert}
+        for name, given in trust.items():
+            if given is not None and self.urls and not any(url.startswith("https:") for url in self.urls):
+                raise UsageError(f"{PREFIX}{name} means nothing for {self.display}: write https://, or unset it.")
         if self.aws_service not in ("es", "aoss"):
             raise UsageError(f"{PREFIX}AWS_SERVICE is not a service that is known: write es, or aoss for Serverless.")
 
@@ -95,7 +99,7 @@ class ConnectionSettings:
                 f"{OPTION} takes no user or password, since the shell's history keeps them: set {PREFIX}USERNAME and "
                 f"{PREFIX}PASSWORD, or {PREFIX}URL."
             )
-        urls, username, password = [], read("USERNAME"), read("PASSWORD")
+        urls, logins = [], set()
         cloud_id, fingerprint = read("CLOUD_ID"), read("CA_FINGERPRINT")
         if cloud_id is not None and url is None:
             if read("URL"):
@@ -108,7 +112,10 @@ class ConnectionSettings:
             _check_url(bare, OPTION if url else PREFIX + "URL")
             urls.append(bare)
             if user is not None:
-                username, password = user, secret
+                logins.add((user, secret))
+        if len(logins) > 1:
+            raise UsageError(f"{PREFIX}URL holds different logins, and all nodes of a cluster take one: leave the others out.")
+        username, password = logins.pop() if logins else (read("USERNAME"), read("PASSWORD"))
         return cls(
             urls=tuple(urls),
             api_key=read("API_KEY"),
@@ -184,3 +191,5 @@ def _check_url(url: str, source: str) -> None:
         )
     if "?" in url or "#" in url:
         raise UsageError(f"{source} is not a URL of an engine: leave out everything from '?' or '#' on.")
+    if parts.scheme == "http" and parts.port is None:  # 80 for some programs, 9200 for others
+        raise UsageError(f"{source} names no port: write it, for example http://HOST:9200 (https:// without one means 443).")

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from lexlip_es.engines import ConnectionSettings
+from lexlip_es.engines.access import Access
 from lexlip_es.errors import UsageError
 
 
@@ -57,6 +58,39 @@ def test_what_is_not_a_url_is_refused_by_the_name_of_its_variable_without_any_of
         read(URL=url)
     assert "LEXLIP_ES_URL" in str(refused.value)
     assert not any(part in str(refused.value) for part in ("ann", "hu", "9200", "ftp"))
+
+
+@pytest.mark.parametrize("url", ["http://search.example", "http://search.example/es", "http://[::1]", "http://a:9200,http://b"])
+def test_a_port_that_programs_disagree_about_must_be_written(url: str) -> None:
+    with pytest.raises(UsageError, match=r"LEXLIP_ES_URL names no port: write it, for example http://HOST:9200"):
+        read(URL=url)
+    with pytest.raises(UsageError, match="--url names no port"):
+        read("http://search.example")
+    assert read(URL="http://search.example:80").urls == ("http://search.example:80",)
+
+
+def test_https_without_a_port_means_443() -> None:
+    (node,) = Access.of(read(URL="https://search.example/es")).nodes
+    assert (node.port, node.url) == (443, "https://search.example:443/es")
+
+
+def test_nodes_of_one_cluster_take_one_login() -> None:
+    same = read(URL="https://ann:hush@a, https://ann:hush@b, https://c")
+    assert (same.username, same.password, len(same.urls)) == ("ann", "hush", 3)
+    for other in ("bob:hush", "ann:other"):
+        with pytest.raises(UsageError, match="LEXLIP_ES_URL holds different logins") as refused:
+            read(URL=f"https://ann:hush@a,https://{other}@b")
+        assert not any(secret in str(refused.value) for secret in ("ann", "bob", "hush", "other@"))
+
+
+@pytest.mark.parametrize("name", ["CA_CERTS", "CA_FINGERPRINT", "CLIENT_CERT"])
+def test_trust_that_no_url_would_use_is_refused(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.touch()
+    given = {name: "ab" * 32 if name == "CA_FINGERPRINT" else str(file)}
+    with pytest.raises(UsageError, match=f"LEXLIP_ES_{name} means nothing for http://a:9200, http://b:9200: write https://"):
+        read(URL="http://a:9200,http://b:9200", **given)
+    assert read(URL="http://a:9200,https://b", **given).urls == ("http://a:9200", "https://b")
 
 
 def test_a_comma_in_a_password_ends_no_url() -> None:
