@@ -52,7 +52,7 @@ def check_parity(engine: Engine, lexicon: Lexicon, name: str, *, seed: int = 0) 
     """Compare every form of every field type on the server; each has an index `NAME_parity_...` until it is compared.
 
     The name of that index begins with `name`, so that a user with rights on `NAME*` alone may do this, and no template for
-    `NAME-*` applies. Raises `LexlipError` where the server refuses for another reason than lacking the form.
+    `NAME-0*` applies. Raises `LexlipError` where the server refuses for another reason than lacking the form.
     """
     rng = np.random.default_rng(seed)
     pool = _pool(rng, lexicon)
