@@ -14,17 +14,22 @@ def doctor(
         bool,
         typer.Option("--parity", help="Prove the server's scores with 50 made documents in an index that is thrown away."),
     ] = False,
-    url: common.UrlOption = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="The server; default: LEXLIP_ES_URL, else the embedded OpenSearch, if it runs.")
+    ] = None,
     as_json: common.JsonOption = False,
 ) -> None:
-    """Look at server, rights, index, mapping and model. Changes nothing, except that --parity makes an index and removes it.
+    """Look at server, rights, index, mapping and model. Starts and changes nothing, but --parity makes an index and removes it.
 
     Exit codes: 0 all well, or warnings; 1 a failure.
     """
+    import os
+
     from lexlip_es.doctor import examine
+    from lexlip_es.engines import ConnectionSettings
     from lexlip_es.names import index_name
 
-    found = examine(lambda: common.connected(url), index_name(index), model, parity=parity)
+    found = examine(ConnectionSettings.from_environment(os.environ, url=url), index_name(index), model, parity=parity)
     if as_json:
         common.answer(found.to_json())
     else:

@@ -1,5 +1,6 @@
 """What the doctor asks a server: reading requests, and a few that no server can carry out, which show what the user may do."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -10,6 +11,7 @@ from lexlip_es.engines.errors import EngineUnreachableError, ForbiddenError
 from lexlip_es.engines.protocol import Engine, JsonObject, ServerInfo
 from lexlip_es.errors import LexlipError
 from lexlip_es.model_folder import ModelFolder
+from lexlip_es.target import lexlip_meta
 
 T = TypeVar("T")
 Answer = JsonObject | LexlipError
@@ -22,12 +24,14 @@ Deed = Literal["search", "write", "create", "alias"]
 class Facts:
     """All that is known for a judgement.
 
-    `serving` is what the name stands for, `beside` what is named `NAME-...`, `left` the indices that a parity check left behind;
-    `parts` lists the modules and plugins of a node, `settings` those of the cluster, defaults included, flat; `disks` is
-    `_nodes/stats/fs`. `health` is that of the one index, and None where there is none. `may` lacks what could not be tried.
+    `address` is the server's, without credentials; `serving` is what the name stands for, `beside` what is named `NAME-...`,
+    `left` the indices that a parity check left behind; `parts` lists the modules and plugins of a node, `settings` those of the
+    cluster, defaults included, flat; `disks` is `_nodes/stats/fs`. `health` is that of the one index, and None where there is
+    none. `may` lacks what could not be tried, and what is tried on an index of ours alone.
     """
 
     server: ServerInfo
+    address: str
     name: str
     model: ModelFolder | LexlipError
     serving: Indices | LexlipError
@@ -41,14 +45,16 @@ class Facts:
     may: Mapping[Deed, bool] = field(default_factory=dict)
 
 
-def gather(engine: Engine, name: str, model: ModelFolder | LexlipError) -> Facts:
+def gather(engine: Engine, address: str, name: str, model: ModelFolder | LexlipError) -> Facts:
     """Ask a server about itself and the index of this name. Changes nothing; raises `EngineUnreachableError` alone."""
     serving = _try(lambda: engine.indices(name))
     one = next(iter(serving)) if isinstance(serving, dict) and len(serving) == 1 else None
+    ours = one if isinstance(serving, dict) and one is not None and lexlip_meta(serving[one]) else None
     parts = {"filter_path": "nodes.*.modules.name,nodes.*.plugins.name"}
     disks = {"filter_path": "nodes.*.name,nodes.*.fs.total"}
     return Facts(
         server=engine.server,
+        address=address,
         name=name,
         model=model,
         serving=serving,
@@ -59,7 +65,7 @@ def gather(engine: Engine, name: str, model: ModelFolder | LexlipError) -> Facts
         cluster=_try(lambda: engine.request("GET", "/_cluster/health")),
         settings=_try(lambda: cluster_settings(engine)),
         disks=_try(lambda: engine.request("GET", "/_nodes/stats/fs", params=disks)),
-        may=dict(_rights(engine, name, one)),
+        may=dict(_rights(engine, name, ours)),
     )
 
 
@@ -72,13 +78,14 @@ def _try(ask: Callable[[], T]) -> T | LexlipError:
         return error
 
 
-def _rights(engine: Engine, name: str, index: str | None) -> list[tuple[Deed, bool]]:
+def _rights(engine: Engine, name: str, ours: str | None) -> list[tuple[Deed, bool]]:
     """What this user may do, tried with requests that fail for another reason where the right is there.
 
     A document that does not exist is to be changed, an index with an unknown type of field to be made, an alias that does not
-    exist to be taken away: servers look at the rights before they look at that.
+    exist to be taken away: servers look at the rights before they look at that. What could change an index, were the server
+    to carry it out, is asked of `ours` alone, and of a name that nobody has.
     """
-    nowhere = f"{name}-lexlip-doctor"
+    nowhere = f"{name}-lexlip-doctor-{secrets.token_hex(6)}"
     # An unknown field type: there is no server that makes such an index.
     impossible = {"mappings": {"properties": {"terms": {"type": "lexlip_doctor"}}}}
     tried: list[tuple[Deed, bool]] = [
@@ -86,9 +93,9 @@ def _rights(engine: Engine, name: str, index: str | None) -> list[tuple[Deed, bo
         ("search", _may(engine, "POST", f"/{quote(name, safe='')}/_search", {"size": 0})),
         ("create", _may(engine, "PUT", f"/{quote(nowhere, safe='')}", impossible)),
     ]
-    if index is not None:
-        path = "/" + quote(index, safe="")
-        action = {"remove": {"index": index, "alias": nowhere, "must_exist": True}}
+    if ours is not None:
+        path = "/" + quote(ours, safe="")
+        action = {"remove": {"index": ours, "alias": nowhere, "must_exist": True}}
         tried += [
             ("write", _may(engine, "POST", f"{path}/_update/lexlip-doctor", {"doc": {}}, timeout="1s")),
             ("alias", _may(engine, "POST", "/_aliases", {"actions": [action]})),

@@ -22,7 +22,7 @@ _OLDEST = {"opensearch": (2, 19), "elasticsearch": (7, 17)}  # what the tests ru
 
 def judge(facts: Facts) -> Iterator[Line]:
     """Every line, in the order in which a person would look."""
-    yield _server(facts.server)
+    yield _server(facts.server, facts.address)
     yield from _features(facts)
     yield from _rights(facts)
     yield from _index(facts)
@@ -32,8 +32,8 @@ def judge(facts: Facts) -> Iterator[Line]:
     yield from disk_lines(facts.settings, facts.disks)
 
 
-def _server(server: ServerInfo) -> Line:
-    said = f"{server.display} answers"
+def _server(server: ServerInfo, address: str) -> Line:
+    said = f"{server.display} answers at {address}"
     oldest = _OLDEST.get(server.product, ())
     if server.version < oldest and server.number != "serverless":
         return warning(

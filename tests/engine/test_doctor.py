@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,13 +17,14 @@ import pytest
 from lexlip_es import parity
 from lexlip_es.doctor import Examination, examine
 from lexlip_es.encoders import load_encoder
-from lexlip_es.engines import ConnectionSettings, Engine, connect
+from lexlip_es.engines import ConnectionSettings, Engine, connect, embedded
 from lexlip_es.errors import LexlipError
 from lexlip_es.indexing import PictureFolder, Run, index_source
 from lexlip_es.mappings import index_meta
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.parity import check_parity
 from lexlip_es.target import create_for_load
+from tests.engine.wire import Relay, serving
 from tests.made_model import make_model, paint_colours
 from tests.servers import MATRIX, Server, on_servers
 
@@ -55,8 +57,8 @@ def build(engine: Engine, model: ModelFolder, pictures: Path) -> Iterator[Build]
 
 
 @pytest.fixture
-def look(engine: Engine, model: ModelFolder) -> Look:
-    return lambda **options: examine(lambda: engine, ALIAS, model.path, **options)
+def look(engine_url: str, model: ModelFolder) -> Look:
+    return lambda name=ALIAS, **options: examine(ConnectionSettings(urls=(engine_url,)), name, model.path, **options)
 
 
 def states(found: Examination) -> dict[str, str]:
@@ -171,11 +173,49 @@ def test_the_command_exits_by_the_worst_line_and_speaks_json(
     answer = json.loads(run.stdout)
     disk_is_full = any(line["subject"] == "disk" and line["state"] == "failure" for line in answer["lines"])
     assert (run.returncode, answer["ok"]) == ((1, False) if disk_is_full else (0, True)), run.stdout
-    assert answer["index"] == ALIAS and answer["parity"][0]["wrong"] == 0
+    assert (answer["index"], answer["address"]) == (ALIAS, engine_url) and answer["parity"][0]["wrong"] == 0
+    assert answer["lines"][0]["subject"] == "server" and f"answers at {engine_url}" in answer["lines"][0]["said"]
     assert {"subject", "state", "said"} == set(answer["lines"][0])
     arguments, env = command(url="http://127.0.0.1:9", model=model)
     run = subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=120)
     assert run.returncode == 1 and run.stdout.startswith("failure  server")
+    assert "http://127.0.0.1:9" in run.stdout.splitlines()[0] and run.stderr == ""
+
+
+def test_nothing_is_started_where_no_url_is_set(model: ModelFolder, make_home: Callable[[str], Path], engine_home: Path) -> None:
+    arguments, env = command(url="", model=model)
+    home = make_home("no-node")
+    run = subprocess.run(arguments, env=env | {"LEXLIP_HOME": str(home)}, capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stderr) == (1, "")
+    assert run.stdout.split(maxsplit=2)[2] == (
+        "no URL is set and the embedded engine is not running: set LEXLIP_ES_URL, or run `lexlip-es engine start`.\n"
+    )
+    assert embedded.status(home) is None and sorted(path.name for path in home.iterdir()) == ["cache"]
+
+
+def test_the_embedded_engine_is_examined_where_it_runs(node: embedded.RunningNode, model: ModelFolder, engine_home: Path) -> None:
+    arguments, env = command("--json", url="", model=model)
+    run = subprocess.run(arguments, env=env | {"LEXLIP_HOME": str(engine_home)}, capture_output=True, text=True, timeout=120)
+    assert json.loads(run.stdout)["address"] == node.url
+
+
+def test_an_address_is_named_without_its_login(engine_url: str, model: ModelFolder) -> None:
+    arguments, env = command("--json", url=engine_url.replace("//", "//ann:hush@"), model=model)
+    run = subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=120)
+    assert json.loads(run.stdout)["address"] == engine_url
+    assert not any(secret in run.stdout + run.stderr for secret in ("ann:", "hush"))
+
+
+def test_a_foreign_index_is_sent_nothing_that_could_change_it(engine: Engine, engine_url: str, index: str, look: Look) -> None:
+    engine.update_aliases([{"add": {"index": index, "alias": "theirs"}}])
+    for name in (index, "theirs"):
+        with serving(Relay(engine_url)) as relay:
+            found = examine(ConnectionSettings(urls=(relay.url,)), name)
+        asked = re.findall(rb"\b(GET|HEAD|POST|PUT|DELETE) (/\S*) HTTP", relay.seen)
+        changing = [path.decode() for method, path in asked if method not in (b"GET", b"HEAD") and not path.endswith(b"/_search")]
+        assert len(changing) == 1 and changing[0].startswith(f"/{name}-lexlip-doctor-"), changing
+        assert states(found)["mapping"] == "failure"
+        assert "may search, make an index" in next(line.said for line in found.lines if line.subject == "permissions")
 
 
 def test_ctrl_c_during_the_command_leaves_nothing(engine: Engine, engine_url: str, model: ModelFolder) -> None:
@@ -191,7 +231,7 @@ def test_ctrl_c_during_the_command_leaves_nothing(engine: Engine, engine_url: st
 @on_servers(*(os.environ.get("LEXLIP_TEST_SERVERS") or " ".join(MATRIX[1:])).split())
 def test_every_form_of_every_server_is_proven(server: Server, model: ModelFolder) -> None:
     other = connect(ConnectionSettings(urls=(server.url,)))
-    found = examine(lambda: other, ALIAS, model.path, parity=True)
+    found = examine(ConnectionSettings(urls=(server.url,)), ALIAS, model.path, parity=True)
     assert other.indices(f"{ALIAS}*") == {}
     other.close()
     assert [line.said for line in found.lines if line.state == "failure"] == []
@@ -208,17 +248,16 @@ def test_least_privilege_is_enough_and_what_is_missing_is_named(server: Server, 
 
     name = "pictures-doctored"
     indexer = connect(as_user("indexer"))
-    found = examine(lambda: indexer, name, model.path, parity=True)
+    found = examine(as_user("indexer"), name, model.path, parity=True)
     assert [line.said for line in found.lines if line.state == "failure"] == []
     assert set(faults(found)) <= {"index", "features", "clauses"}
     assert any(proof.proven for proof in found.parity or ())
     assert indexer.indices(f"{name}*") == {}
-    indexer.create_index(f"{name}-000001", {})
+    indexer.create_index(f"{name}-000001", {"mappings": {"_meta": {"lexlip": index_meta(model, "picture", 3)}}})
     try:
-        searcher, outsider = connect(as_user("searcher")), connect(as_user("outsider"))
-        lines = examine(lambda: searcher, f"{name}-000001", model.path).lines
+        lines = examine(as_user("searcher"), f"{name}-000001", model.path).lines
         (line,) = (line for line in lines if line.subject == "permissions")
         assert line.state == "warning" and "may not make an index or write documents or set an alias" in line.said
-        assert examine(lambda: outsider, f"{name}-000001", model.path).failed
+        assert examine(as_user("outsider"), f"{name}-000001", model.path).failed
     finally:
         indexer.delete_index(f"{name}-000001")

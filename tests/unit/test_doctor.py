@@ -45,6 +45,7 @@ def well(model: ModelFolder) -> Facts:
     """A server, an index and a model that fit."""
     return Facts(
         server=OPENSEARCH,
+        address="http://x:9200",
         name="pictures",
         model=model,
         serving={"pictures-000001": index(model)},
@@ -77,6 +78,7 @@ def test_what_is_well_is_said_line_by_line_without_a_complaint(well: Facts) -> N
     assert {line.state for line in lines} == {"ok"}
     subjects = ["server", "features", "permissions", "index", "health", "blocks", "settings", "mapping", "model", "vocabulary"]
     assert [line.subject for line in lines] == [*subjects, "clauses", "disk"]
+    assert lines[0].said == "OpenSearch 3.9.0 answers at http://x:9200."
     assert "rank_feature" in lines[1].said and "neural_sparse" not in lines[1].said
 
 
