@@ -6,7 +6,7 @@ an answer later is checked here, so that a surprise is one sentence and not a st
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lexlip_es.engines.errors import UnreadableAnswerError
@@ -49,12 +49,29 @@ def search_answer(server: str, answer: Any) -> JsonObject:
 
 
 def scroll_page(server: str, answer: Any) -> tuple[str, list[JsonObject]]:
-    """(scroll id, hits) of a page that every shard could read; the hits carry an `_id`."""
+    """(scroll id, hits) of a page that every shard could read."""
     page = search_answer(server, answer)
     hits: list[JsonObject] = page["hits"]["hits"]
-    if not isinstance(page.get("_scroll_id"), str) or not all(isinstance(hit.get("_id"), str) for hit in hits):
+    if not isinstance(page.get("_scroll_id"), str):
         raise UnreadableAnswerError(server)
     return page["_scroll_id"], hits
+
+
+def document(server: str, hit: JsonObject) -> JsonObject:
+    """{"_id", "source"} of a hit."""
+    identifier, source = hit.get("_id"), hit.get("_source", {})
+    if not isinstance(identifier, str) or not isinstance(source, dict):
+        raise UnreadableAnswerError(server)
+    return {"_id": identifier, "source": source}
+
+
+def first_values(server: str, hit: JsonObject, fields: Sequence[str]) -> list[Any]:
+    """The first value of each field of a hit, None where it has none."""
+    found = hit.get("fields", {})
+    values: list[Any] = [found.get(field, [None]) for field in fields] if isinstance(found, dict) else []
+    if not values or not all(isinstance(value, list) and value for value in values):
+        raise UnreadableAnswerError(server)
+    return [value[0] for value in values]
 
 
 def search_answers(server: str, answer: JsonObject, length: int) -> list[JsonObject]:

@@ -41,6 +41,7 @@ BULK_SECONDS = 120.0
 MERGE_SECONDS = 3600.0
 SCROLL_KEEP = "5m"
 SCAN_PAGE = 1_000
+COLUMNS_PAGE = 5_000
 _WILD = ("*", "?", ",")
 _WORTH_COMPRESSING = 1_400  # bytes: what one packet carries anyway
 _SERVERLESS = ServerInfo("opensearch", (2,), "serverless")  # Amazon's, which does not say a version
@@ -194,17 +195,22 @@ class HttpEngine(ABC):
         self, index: str, query: Mapping[str, Any] | None = None, fields: Sequence[str] | None = None
     ) -> Iterator[JsonObject]:
         """Yield every document; see `Engine.scan`."""
-        body = {
-            "query": query or {"match_all": {}},
-            "sort": ["_doc"],
-            "size": SCAN_PAGE,
-            "_source": True if fields is None else (list(fields) or False),
-        }
+        for hit in self._scroll(index, query, {"_source": True if fields is None else (list(fields) or False)}):
+            yield answers.document(self._where, hit)
+
+    def columns(self, index: str, fields: Sequence[str], query: Mapping[str, Any] | None = None) -> Iterator[list[Any]]:
+        """Yield every document's values of some fields; see `Engine.columns`."""
+        # Without `_id` and `_source` no stored field is unpacked, which is three times as fast.
+        asked = {"size": COLUMNS_PAGE, "_source": False, "stored_fields": "_none_", "docvalue_fields": list(fields)}
+        for hit in self._scroll(index, query, asked):
+            yield answers.first_values(self._where, hit, fields)
+
+    def _scroll(self, index: str, query: Mapping[str, Any] | None, asked: Mapping[str, Any]) -> Iterator[JsonObject]:
+        body = {"query": query or {"match_all": {}}, "sort": ["_doc"], "size": SCAN_PAGE, **asked}
         scroll_id, hits = answers.scroll_page(self._where, self.search(index, body, scroll=SCROLL_KEEP))
         try:
             while hits:
-                for hit in hits:
-                    yield {"_id": hit["_id"], "source": hit.get("_source", {})}
+                yield from hits
                 # Not repeatable: a page whose answer was lost is gone, and asking again would skip it.
                 resume = {"scroll": SCROLL_KEEP, "scroll_id": scroll_id}
                 page = self.request("POST", "/_search/scroll", body=resume, index=index, repeatable=False)

@@ -132,6 +132,7 @@ def test_every_method_works_on_every_server(real: Engine, server: Server) -> Non
     assert (real.count(alias), real.count(alias, chosen)) == (2_100, 300)
     assert {found["_id"] for found in real.scan(alias)} == {document["_id"] for document in documents}
     assert len(list(real.scan(alias, chosen, []))) == 300
+    assert sorted(real.columns(alias, ["path", "none"], chosen)) == [["3.jpg", None]] * 300
     found = real.search(alias, {"query": chosen, "size": 1, "explain": True}, track_total_hits=True)
     assert found["hits"]["total"] == {"value": 300, "relation": "eq"}
     assert found["hits"]["hits"][0]["_explanation"]["value"] == found["hits"]["hits"][0]["_score"]
