@@ -126,6 +126,12 @@ TABLE: dict[str, tuple[Place, str, str, int]] = {
         r"--url is not a URL of an engine: write it as http://HOST:PORT",
         2,
     ),
+    "http:// without a port": (
+        lambda _: "http://localhost",
+        "search",
+        r"--url names no port: write it, for example http://HOST:9200 \(https:// without one means 443\)",
+        2,
+    ),
     "an unknown host": (
         lambda _: "http://nowhere.invalid:9200",
         "search",
