@@ -1,43 +1,46 @@
 """Finding pictures in a folder: what is there, in an order that never changes, or why something could not be looked at.
 
 The walk reads names, sizes and times, never content. Files are pictures by their extension; hidden ones (a leading
-dot), videos and other files are passed over in silence. Pictures of a kind that is not read are named with the remedy:
-half of a telephone's may be HEIC. Links are followed, with three rules that keep documents where they are: a link to a
+dot), videos, other files and what is excluded are passed over in silence. Pictures of a kind that is not read are named with the
+remedy: half of a telephone's may be HEIC. Links are followed, with three rules that keep documents where they are: a link to a
 folder that holds the link (a loop) is passed over; so is a link to a folder that the walk reaches by its own path
 anyway; and a folder elsewhere that several links lead to is walked once, by the first. A link to a file is a picture of
 its own, as a copy would be. A broken link is reported, since it may be a drive that is not mounted.
 """
 
 import os
-import posixpath
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from lexlip_es.captions import picture_name
 from lexlip_es.entries import Found, LocalFile, Skipped, moment, path_text
-from lexlip_es.errors import LexlipError
+from lexlip_es.errors import LexlipError, UsageError
+from lexlip_es.formats import EXTENSIONS, KINDS, not_read
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"})
-NOT_READ = {
-    ".heic": "HEIC",
-    ".heif": "HEIF",
-    ".avif": "AVIF",
-    ".jxl": "JPEG XL",
-    **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"), "Camera RAW"),
-}
-"""Extensions of pictures that this version does not read, and what people call them."""
-_PICTURES = EXTENSIONS | NOT_READ.keys()
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 
-def find_pictures(root: Path, *, files: Sequence[str] | None = None) -> Iterator[Found | Skipped]:
+def find_pictures(root: Path, *, files: Sequence[str] | None = None, exclude: Sequence[str] = ()) -> Iterator[Found | Skipped]:
     """Walk `root`, sorted by relative path, or look only at `files`, names relative to it (whatever their extension).
 
-    A file in the format of another kind of picture (`NOT_READ`) is a `Skipped`; a listed one is left to its decoder.
+    exclude: patterns as in a `.gitignore` file at the root (see `Exclusion`) of what is passed over in silence.
+    A file of a kind that is not read here (`formats.not_read`) is a `Skipped`; a listed one is left to its decoder.
 
     Raises `LexlipError` at once for a root that is missing, unreadable or not a folder, and at the end of a walk that
     met nothing at all. Whatever else cannot be looked at is a `Skipped`, and the walk goes on.
     """
+    root = open_root(root)
+    excluded = Exclusion(exclude)
+    return _or_nothing(root, _walk(root, excluded), excluded) if files is None else _listed(root, files, excluded)
+
+
+def open_root(root: Path) -> Path:
+    """The folder's absolute path; raises `LexlipError` for one that is missing, unreadable or not a folder."""
     root = Path(os.path.abspath(root))  # not resolve(): links are part of the path
     try:
         if not stat.S_ISDIR(root.stat().st_mode):
@@ -48,42 +51,75 @@ def find_pictures(root: Path, *, files: Sequence[str] | None = None) -> Iterator
         raise LexlipError(f"The folder {_show(root)} does not exist: check the path, and that its disk is mounted.") from error
     except (OSError, ValueError) as error:
         raise LexlipError(f"The folder {_show(root)} cannot be read ({_cause(error)}).") from error
-    return _or_nothing(root, _walk(root)) if files is None else _listed(root, files)
+    return root
+
+
+class Exclusion:
+    """What is left out of a source, by patterns as in a `.gitignore` file at its root.
+
+    `cache/` is any folder of that name, `/cache/` the one at the root, `*.tmp.jpg` any file that ends so, `**/thumbs/*` what
+    lies in a folder of that name; `!keep.jpg` takes back what an earlier pattern excluded, but a folder that is excluded is not
+    entered.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        """Raise `UsageError` for a pattern that means nothing."""
+        self.patterns = tuple(patterns)
+        self._spec: GitIgnoreSpec | None = None
+        if not self.patterns:
+            return
+        import pathspec
+
+        try:
+            self._spec = pathspec.GitIgnoreSpec.from_lines(self.patterns)
+        except (ValueError, re.error) as error:
+            raise UsageError(f"{' '.join(self.patterns)} is no pattern to exclude, as in .gitignore files: {error}.") from error
+
+    def __bool__(self) -> bool:
+        return self._spec is not None
+
+    def __contains__(self, relative: bytes) -> bool:
+        """Whether a path below the root is excluded; a folder's ends with `/`."""
+        return self._spec is not None and self._spec.match_file(relative.decode("utf-8", "surrogateescape"))
 
 
 # -- a list
 
 
-def _listed(root: Path, files: Sequence[str]) -> Iterator[Found | Skipped]:
-    names = sorted({os.fsencode(posixpath.normpath(name.replace(os.sep, "/"))) for name in files if name.strip()})
+def _listed(root: Path, files: Sequence[str], excluded: Exclusion) -> Iterator[Found | Skipped]:
+    names = sorted({os.fsencode(picture_name(name.replace(os.sep, "/"))) for name in files if name.strip()})
     if not names:
         raise LexlipError(f"The list of pictures to take from {_show(root)} is empty.")
-    for relative in names:
-        path = root / os.fsdecode(relative)
-        if relative.startswith((b"/", b"../")) or relative == b".." or Path(os.fsdecode(relative)).is_absolute():
-            yield Skipped(path_text(relative), "The name leads out of the folder.")
-            continue
-        yield _look(path, relative)
+    yield from (look_up(root, relative) for relative in names if relative not in excluded)
+
+
+def look_up(root: Path, relative: bytes) -> Found | Skipped:
+    """Look at a file by its name below the root, whatever its extension."""
+    if relative.startswith((b"/", b"../")) or relative == b".." or Path(os.fsdecode(relative)).is_absolute():
+        return Skipped(path_text(relative), "The name leads out of the folder.")
+    return _look(root / os.fsdecode(relative), relative)
 
 
 # -- a walk
 
 
-def _or_nothing(root: Path, walk: Iterator[Found | Skipped]) -> Iterator[Found | Skipped]:
+def _or_nothing(root: Path, walk: Iterator[Found | Skipped], excluded: Exclusion) -> Iterator[Found | Skipped]:
     empty = True
     for met in walk:
         empty = False
         yield met
     if empty:
         kinds = " ".join(sorted(EXTENSIONS))
-        raise LexlipError(f"The folder {_show(root)} holds no pictures (looked for {kinds}, in all visible folders).")
+        but = f", without {' '.join(excluded.patterns)}" if excluded else ""
+        raise LexlipError(f"The folder {_show(root)} holds no pictures (looked for {kinds}, in all visible folders{but}).")
 
 
-def _walk(root: Path) -> Iterator[Found | Skipped]:
+def _walk(root: Path, excluded: Exclusion) -> Iterator[Found | Skipped]:
     real_root = os.path.realpath(root)
     seen = {_identity(root)}
+    unread = {ending: reason for ending, kind in KINDS.items() if (reason := not_read(kind))}
     # A stack, not recursion: folders may nest deeper than Python does. Each level holds what is left of it, in order.
-    first = _entries(root, b"")
+    first = _entries(root, b"", excluded)
     levels = [iter(first)] if isinstance(first, list) else []
     if isinstance(first, Skipped):
         yield first
@@ -92,7 +128,7 @@ def _walk(root: Path) -> Iterator[Found | Skipped]:
         if entry is None:
             levels.pop()
         elif not entry.folder:
-            yield _look(entry.path, entry.relative, NOT_READ.get(entry.path.suffix.lower()))
+            yield _look(entry.path, entry.relative, unread.get(entry.path.suffix.lower()))
         elif not (entry.link and _is_elsewhere_too(entry.path, real_root)):
             try:
                 identity = _identity(entry.path)
@@ -102,7 +138,7 @@ def _walk(root: Path) -> Iterator[Found | Skipped]:
             if identity in seen:
                 continue
             seen.add(identity)
-            below = _entries(entry.path, entry.relative)
+            below = _entries(entry.path, entry.relative, excluded)
             if isinstance(below, list):
                 levels.append(iter(below))
             else:
@@ -117,7 +153,7 @@ class _Entry:
     link: bool
 
 
-def _entries(folder: Path, relative: bytes) -> list[_Entry] | Skipped:
+def _entries(folder: Path, relative: bytes, excluded: Exclusion) -> list[_Entry] | Skipped:
     """List folders, pictures (read or not) and broken links of one folder, in an order whose walk gives sorted relative paths."""
     found = []
     try:
@@ -129,9 +165,11 @@ def _entries(folder: Path, relative: bytes) -> list[_Entry] | Skipped:
                 target = _mode(path) if link else None
                 is_folder = stat.S_ISDIR(target or 0) if link else entry.is_dir(follow_symlinks=False)
                 broken = link and target is None
-                if is_folder or broken or path.suffix.lower() in _PICTURES:
+                if is_folder or broken or path.suffix.lower() in EXTENSIONS:
                     name = os.fsencode(entry.name)
                     below = relative + b"/" + name if relative else name
+                    if excluded and below + b"/" * is_folder in excluded:
+                        continue
                     found.append(_Entry(path, below, is_folder, link))
     except OSError as error:
         return Skipped(path_text(relative), _trouble(error, "folder"), hides=True)
@@ -166,7 +204,7 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _look(path: Path, relative: bytes, not_read: str | None = None) -> Found | Skipped:
+def _look(path: Path, relative: bytes, unread: str | None = None) -> Found | Skipped:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -178,8 +216,8 @@ def _look(path: Path, relative: bytes, not_read: str | None = None) -> Found | S
         return Skipped(path_text(relative), "It is a folder, not a picture file.")
     if not stat.S_ISREG(status.st_mode):
         return Skipped(path_text(relative), "It is a pipe, a socket or a device, not a regular file.")
-    if not_read is not None:
-        return Skipped(path_text(relative), f"{not_read} is not read yet: convert it to JPEG.")
+    if unread is not None:
+        return Skipped(path_text(relative), unread)
     return Found(LocalFile(path), relative, status.st_size, moment(status.st_mtime_ns))
 
 

@@ -13,31 +13,28 @@ import logging
 import os
 import re
 import stat
-import unicodedata
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from lexlip_es import exif
 from lexlip_es.errors import LexlipError
+from lexlip_es.formats import PILLOW_FORMATS, Kind, kind_of, not_read
 from lexlip_es.pixels import Pixels, fitted, flattened, swaps_sides, turned
 
 if TYPE_CHECKING:  # Pillow takes 30 ms to import, and commands that only ask a query table never need it
+    from PIL.Image import Exif
     from PIL.Image import Image as PillowImage
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF")
 MAX_PIXELS = 250_000_000
 """The largest picture that is decoded, in pixels: above any camera (200 megapixels), about 1 GB of memory at worst."""
 MAX_FILE_BYTES = 1 << 30
 """The largest file that is read, in bytes."""
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_CAMERA_LENGTH = 100
-_ORIENTATION, _MAKE, _MODEL, _TAKEN, _TAKEN_OFFSET = 0x0112, 0x010F, 0x0110, 0x9003, 0x9011
-_TAGS = ((0, _ORIENTATION), (0, _MAKE), (0, _MODEL), (0x8769, _TAKEN), (0x8769, _TAKEN_OFFSET))  # (EXIF's folder, tag)
 
 
 class PictureError(LexlipError):
@@ -82,9 +79,11 @@ class Picture:
     taken_at: str | None = None
     """When the shutter opened, ISO 8601, in the camera's local time; with an offset only where EXIF gives one."""
     camera: str | None = None
+    location: exif.Location | None = None
+    """Latitude and longitude in degrees, where EXIF gives them and they were asked for: people's homes."""
 
 
-def open_picture(source: Path | bytes, spec: PictureSpec) -> Picture:
+def open_picture(source: Path | bytes, spec: PictureSpec, *, with_location: bool = False) -> Picture:
     """Decode a picture (its first frame), upright, as RGB on white, resized as `spec` says.
 
     `source` is a file, or a file's content as `read_picture_file` gives it, for callers that also need its hash.
@@ -97,7 +96,7 @@ def open_picture(source: Path | bytes, spec: PictureSpec) -> Picture:
         if not data:
             raise PictureError("The file is empty.")
     try:
-        return _decode(data, spec)
+        return _decode(data, spec, with_location)
     except PictureError as error:
         raise PictureError(error.reason, path) from error.__cause__
     except Exception as error:  # a decoder that meets hostile bytes may raise anything at all
@@ -142,72 +141,66 @@ def _refuse_unless_regular(status: os.stat_result, path: Path) -> None:
         raise PictureError(f"The file is larger than {MAX_FILE_BYTES >> 30} GiB.", path)
 
 
-def _decode(data: bytes, spec: PictureSpec) -> Picture:
+def _decode(data: bytes, spec: PictureSpec, with_location: bool) -> Picture:
     from PIL import Image
 
     _prepare_pillow()
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        width, height = image.size  # from the header: nothing is decoded yet
-        if width * height > MAX_PIXELS:
-            raise PictureError(_too_large(width * height))
+    kind = kind_of(data)
+    if kind is not None and (reason := not_read(kind)):
+        raise PictureError(reason)
+    if kind == "Camera RAW":
+        from lexlip_es.raw import open_raw
+
+        raw = open_raw(data, spec.size, _refuse_larger)
+        tags = exif.read_tags(raw.exif)
+        return _picture(raw.image, raw.orientation, (raw.width, raw.height), tags, raw.exif, spec, with_location)
+    with Image.open(io.BytesIO(data), formats=_pillow_formats(kind)) as image:
+        size = image.size  # from the header: nothing is decoded yet
+        _refuse_larger(size[0] * size[1])
         # JPEG can decode at 1/2, 1/4, 1/8; twice the wanted size leaves the resize enough to choose from.
         image.draft(None, (2 * spec.size, 2 * spec.size))
         image.load()
-        exif = _exif(image)
-        orientation = exif.get(_ORIENTATION)
-        upright = turned(flattened(image, 2 * spec.size), orientation)
-        pixels = fitted(upright, spec.size, spec.resize, spec.interpolation)
-    if swaps_sides(orientation):
-        width, height = height, width
-    return Picture(pixels, width, height, _taken_at(exif), _camera(exif))
+        tags = exif.read_tags(image.getexif)
+        orientation = exif.orientation(tags)
+        size = size[::-1] if swaps_sides(orientation) else size
+        return _picture(image, orientation, size, tags, image.getexif, spec, with_location)
 
 
-# -- metadata
+def _picture(
+    image: "PillowImage",
+    orientation: object,
+    size: tuple[int, int],
+    tags: exif.Tags,
+    read_exif: "Callable[[], Exif]",
+    spec: PictureSpec,
+    with_location: bool,
+) -> Picture:
+    """A decoded picture, turned as EXIF's `orientation` says and fitted; `size` is that of the whole picture upright."""
+    upright = turned(flattened(image, 2 * spec.size), orientation)
+    pixels = fitted(upright, spec.size, spec.resize, spec.interpolation)
+    location = exif.location(read_exif) if with_location else None
+    return Picture(pixels, *size, exif.taken_at(tags), exif.camera(tags), location)
 
 
-def _exif(image: "PillowImage") -> dict[int, Any]:
-    """Read the tags that are used, each of them that can be read."""
-    found: dict[int, Any] = {}
-    for folder, tag in _TAGS:
-        try:
-            tags: Mapping[int, Any] = image.getexif().get_ifd(folder) if folder else image.getexif()
-            if tag in tags:
-                found[tag] = tags[tag]
-        except Exception:  # damaged metadata never loses the picture
-            logging.getLogger(__name__).debug("EXIF tag %d cannot be read", tag, exc_info=True)
-    return found
+def _pillow_formats(kind: Kind | None) -> tuple[str, ...]:
+    """What Pillow is to try on a file of this kind, once the decoder of that is there."""
+    if kind == "AVIF":
+        from PIL import AvifImagePlugin
+
+        if not AvifImagePlugin.SUPPORTED:
+            raise PictureError("This Pillow cannot read AVIF: pip install --upgrade pillow, or convert it to JPEG.")
+        return ("AVIF",)
+    if kind == "HEIC":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        return ("HEIF",)
+    return PILLOW_FORMATS
 
 
-def _taken_at(exif: dict[int, Any]) -> str | None:
-    numbers = re.match(r"(\d{4})[:/-](\d\d)[:/-](\d\d)[ T](\d\d):(\d\d):(\d\d)", _clean(exif.get(_TAKEN)))
-    if not numbers:
-        return None
-    try:
-        moment = datetime.strptime(" ".join(numbers.groups()), "%Y %m %d %H %M %S")
-    except ValueError:  # 0000:00:00 is what a camera with an unset clock writes
-        return None
-    if moment.year < 1826:  # the oldest photograph
-        return None
-    offset = _clean(exif.get(_TAKEN_OFFSET))
-    known = re.fullmatch(r"Z|[+-](0\d|1[0-4]):[0-5]\d", offset)
-    return moment.isoformat() + (offset if known else "")
-
-
-def _camera(exif: dict[int, Any]) -> str | None:
-    make, model = _clean(exif.get(_MAKE)), _clean(exif.get(_MODEL))
-    maker = make.partition(" ")[0].lower()  # "NIKON CORPORATION", "NIKON D90"
-    name = model if maker and model.lower().startswith(maker) else f"{make} {model}"
-    return name.strip()[:_CAMERA_LENGTH].strip() or None
-
-
-def _clean(value: object) -> str:
-    """Make one printable line of whatever an EXIF text holds: NULs, control characters, bytes, nothing."""
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    if not isinstance(value, str):
-        return ""
-    kept = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in value[:1000])
-    return " ".join(kept.split())
+def _refuse_larger(pixels: int) -> None:
+    if pixels > MAX_PIXELS:
+        raise PictureError(_too_large(pixels))
 
 
 # -- sentences, and Pillow's manners
@@ -222,12 +215,11 @@ def _reason(error: Exception, data: bytes) -> str:
     if isinstance(error, MemoryError):
         return "There is not enough memory to decode the picture."
     if isinstance(error, UnidentifiedImageError):
-        if data[4:8] == b"ftyp":
-            return "It is a HEIC, AVIF or video file, which is not read; convert it to JPEG."
-        if data.startswith(_MAGIC) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
+        if data.startswith(_MAGIC) or data[4:8] == b"ftyp" or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
             return "The picture's header is damaged, cut short or of a kind that Pillow does not know."
-        return "The content is not a JPEG, PNG, WebP, GIF, BMP or TIFF picture."
-    said = _clean(str(error))[:120]
+        return "The content is not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC or camera RAW picture."
+    first = error.args[0] if error.args else ""
+    said = exif.clean(first if isinstance(first, bytes) else str(error))[:120]  # LibRaw's errors are bytes
     if "truncated" in said.lower():
         return "The picture is cut short: the end of the file is missing."
     return f"The picture's data is damaged or of an unknown kind ({said or type(error).__name__})."

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lexlip_es.formats import not_read
+
 FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP", "tif": "TIFF"}
 
 
@@ -42,7 +44,9 @@ HOSTILE = {
     "one NUL": (b"\0", "The content is not a JPEG"),
     "a page": (b"<!doctype html><img src=cat.jpg>", "The content is not a JPEG"),
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "The content is not a JPEG"),
-    "a phone's HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), "It is a HEIC"),
+    "a phone's HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), not_read("HEIC") or "The picture's header is damaged"),
+    "a film": (b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(64), "A video is not read"),
+    "JPEG XL": (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(64), "JPEG XL is not read yet"),
     "a JPEG's first bytes": (encoded(photograph(), "JPEG")[:12], "The picture is cut short"),
     "half a JPEG": (encoded(photograph(), "JPEG")[:-300], "The picture is cut short"),
     "half a PNG": (encoded(photograph())[:900], "The picture is cut short"),
@@ -62,3 +66,55 @@ def write_hostile(folder: Path) -> dict[str, str]:
         (folder / name).write_bytes(content)
         reasons[name] = reason
     return reasons
+
+
+def dng(image: Image.Image, *, orientation: int = 1, preview: bytes = b"", make: str = "ACME") -> bytes:
+    """A camera RAW file (DNG) of an RGGB sensor that saw `image`, lying as EXIF's `orientation` says, with a JPEG as preview."""
+    colours = np.asarray(image.convert("RGB")).astype(np.uint16)
+    mosaic = colours[..., 1].copy()  # green where nothing else is
+    mosaic[::2, ::2], mosaic[1::2, 1::2] = colours[::2, ::2, 0], colours[1::2, 1::2, 2]
+    sensor = (mosaic.astype("<u2") << 8).tobytes()
+    matrix = b"".join(struct.pack("<ii", 10000 * (row == column), 10000) for row in range(3) for column in range(3))
+    camera = [(271, 2, make.encode() + b"\0"), (272, 2, b"X1\0"), (274, 3, struct.pack("<H", orientation))]
+    version = [(50706, 1, bytes([1, 4, 0, 0])), (50708, 2, b"ACME X1\0"), (50721, 10, matrix)]
+    version += [(50728, 5, struct.pack("<6I", *([1] * 6))), (50778, 3, struct.pack("<H", 21))]
+    raw = [(254, 4, struct.pack("<I", 0)), (256, 4, struct.pack("<I", image.width)), (257, 4, struct.pack("<I", image.height))]
+    raw += [(258, 3, struct.pack("<H", 16)), (259, 3, struct.pack("<H", 1)), (262, 3, struct.pack("<H", 32803))]
+    raw += [(277, 3, struct.pack("<H", 1)), (278, 4, struct.pack("<I", image.height)), (279, 4, struct.pack("<I", len(sensor)))]
+    raw += [(33421, 3, struct.pack("<2H", 2, 2)), (33422, 1, bytes([0, 1, 1, 2])), (50717, 4, struct.pack("<I", 65535))]
+    if not preview:
+        return _tiff([*raw, *camera, *version], sensor)
+    with Image.open(io.BytesIO(preview)) as opened:
+        size = opened.size
+    small = [(254, 4, struct.pack("<I", 1)), (256, 4, struct.pack("<I", size[0])), (257, 4, struct.pack("<I", size[1]))]
+    small += [(258, 3, struct.pack("<3H", 8, 8, 8)), (259, 3, struct.pack("<H", 7)), (262, 3, struct.pack("<H", 6))]
+    small += [(277, 3, struct.pack("<H", 3)), (278, 4, struct.pack("<I", size[1])), (279, 4, struct.pack("<I", len(preview)))]
+    return _tiff([*small, *camera, *version], preview, below=(raw, sensor))
+
+
+_Folder = list[tuple[int, int, bytes]]
+
+
+def _tiff(folder: _Folder, strip: bytes, below: tuple[_Folder, bytes] | None = None) -> bytes:
+    """A little-endian TIFF of one strip, with another folder of one strip below it."""
+    data = bytearray(b"II*\0" + bytes(4))
+    if below is not None:
+        folder = [*folder, (330, 4, struct.pack("<I", _write_folder(data, *below)))]
+    struct.pack_into("<I", data, 4, _write_folder(data, folder, strip))
+    return bytes(data)
+
+
+def _write_folder(data: bytearray, folder: _Folder, strip: bytes) -> int:
+    entries = sorted([*folder, (273, 4, struct.pack("<I", len(data)))])
+    data += strip + b"\0" * (len(strip) % 2)
+    spelled = b""
+    for tag, form, value in entries:
+        count = len(value) // {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 10: 8}[form]
+        if len(value) > 4:
+            at, value = len(data), value + b"\0" * (len(value) % 2)
+            data += value
+            value = struct.pack("<I", at)
+        spelled += struct.pack("<HHI", tag, form, count) + value.ljust(4, b"\0")
+    at = len(data)
+    data += struct.pack("<H", len(entries)) + spelled + bytes(4)
+    return at

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexlip_es.entries import Found, LocalFile, Skipped, path_bytes, path_text
-from lexlip_es.errors import LexlipError
-from lexlip_es.finding import EXTENSIONS, find_pictures
+from lexlip_es.errors import LexlipError, UsageError
+from lexlip_es.finding import find_pictures
+from lexlip_es.formats import EXTENSIONS, KINDS
 
 
 def made(root: Path, *names: str) -> Path:
@@ -40,7 +41,7 @@ def path_of(entry: Found) -> Path:
 
 
 def test_pictures_are_known_by_their_extension_in_any_case(tmp_path: Path) -> None:
-    pictures = [f"p{extension}" for extension in EXTENSIONS] + ["LOUD.JPG", "Mixed.TiFf", "two.dots.png"]
+    pictures = [f"p{extension}" for extension in EXTENSIONS - KINDS.keys()] + ["LOUD.JPG", "Mixed.TiFf", "two.dots.png"]
     made(tmp_path, *pictures, "notes.txt", "jpg", "film.mp4", "a.jpg.part", "archive.tar.gz")
     assert sorted(found(tmp_path)) == sorted(pictures)
 
@@ -68,7 +69,9 @@ def test_what_is_found_says_where_how_large_and_how_old(tmp_path: Path) -> None:
 def test_the_path_is_absolute_and_plain_whatever_the_root_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(tmp_path, "photos/a.jpg", "other/b.jpg")
     monkeypatch.chdir(tmp_path / "other")
-    assert [path_of(entry) for entry in find_pictures(Path("../photos/.")) if isinstance(entry, Found)] == [tmp_path / "photos/a.jpg"]
+    assert [path_of(entry) for entry in find_pictures(Path("../photos/.")) if isinstance(entry, Found)] == [
+        tmp_path / "photos/a.jpg"
+    ]
 
 
 def test_folders_may_nest_deeper_than_python_does(tmp_path: Path) -> None:
@@ -84,12 +87,13 @@ def test_folders_may_nest_deeper_than_python_does(tmp_path: Path) -> None:
 # -- pictures that are not read
 
 
-def test_pictures_that_are_not_read_are_named_with_the_remedy(tmp_path: Path) -> None:
-    heic = "HEIC is not read yet: convert it to JPEG."
-    raw = heic.replace("HEIC", "Camera RAW")
-    expected = {"IMG_1.HEIC": heic, "sub/b.avif": heic.replace("HEIC", "AVIF"), "c.jxl": heic.replace("HEIC", "JPEG XL")}
-    expected |= {f"r{kind}": raw for kind in (".cr2", ".CR3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2")}
-    expected |= {"d.heif": heic.replace("HEIC", "HEIF"), "link.heic": heic}
+def test_pictures_that_are_not_read_are_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    heic = "HEIC needs an extra: pip install 'lexlip-es[heif]', or convert it to JPEG."
+    raw = "Camera RAW needs an extra: pip install 'lexlip-es[raw]', or convert it to JPEG."
+    expected = {"IMG_1.HEIC": heic, "d.heif": heic, "link.heic": heic, "c.jxl": "JPEG XL is not read yet: convert it to JPEG."}
+    expected |= {f"r{kind}": raw for kind in (".cr2", ".CR3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef")}
     made(tmp_path, "a.jpg", *expected.keys() - {"link.heic"}, "film.mov", "film.mp4", "notes.pdf", "._IMG_1.HEIC", "e.heic/f.jpg")
     (tmp_path / "link.heic").symlink_to("a.jpg")
     assert found(tmp_path) == ["a.jpg", "e.heic/f.jpg"]
@@ -97,11 +101,63 @@ def test_pictures_that_are_not_read_are_named_with_the_remedy(tmp_path: Path) ->
 
 
 def test_a_folder_of_such_pictures_alone_is_not_empty(tmp_path: Path) -> None:
-    assert list(skipped(made(tmp_path, "1.heic", "2.heic"))) == ["1.heic", "2.heic"]
+    assert list(skipped(made(tmp_path, "1.jxl", "2.jxl"))) == ["1.jxl", "2.jxl"]
 
 
 def test_a_listed_one_is_left_to_the_decoder(tmp_path: Path) -> None:
     assert found(made(tmp_path, "really-a.jpeg.heic"), ["really-a.jpeg.heic"]) == ["really-a.jpeg.heic"]
+
+
+# -- what is excluded
+
+
+def kept(root: Path, *exclude: str, files: list[str] | None = None) -> list[str]:
+    return [entry.display_path for entry in find_pictures(root, files=files, exclude=exclude)]
+
+
+def test_what_is_excluded_is_passed_over_as_git_does(tmp_path: Path) -> None:
+    names = [
+        "a.jpg",
+        "a.tmp.jpg",
+        "cache/b.jpg",
+        "sub/cache/c.jpg",
+        "sub/cache/deep/d.jpg",
+        "sub/thumbs/e.jpg",
+        "top/f.jpg",
+        "sub/top/g.jpg",
+    ]
+    made(tmp_path, *names)
+    assert kept(tmp_path, "*.tmp.jpg", "**/cache/*", "thumbs/", "/top/") == ["a.jpg", "sub/top/g.jpg"]
+    assert kept(tmp_path, "*", "!a.jpg") == ["a.jpg"]
+    assert kept(tmp_path, "cache/", files=["a.jpg", "cache/b.jpg"]) == ["a.jpg"]
+    assert kept(tmp_path, "# nothing", "", "A.JPG") == sorted(names)
+
+
+def test_an_excluded_folder_is_not_entered_and_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, "a.jpg", "no/b.jpg")
+    (tmp_path / "no-drive").symlink_to("/nowhere")
+    entered = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: entered.append(Path(path).name) or scandir(path))
+    assert kept(tmp_path, "no/", "no-drive") == ["a.jpg"]
+    assert "no" not in entered
+
+
+def test_names_that_are_not_utf8_are_excluded_too(tmp_path: Path) -> None:
+    made(tmp_path, "a.jpg")
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).touch()
+    assert kept(tmp_path, "caf*") == ["a.jpg"]
+
+
+@pytest.mark.parametrize("wrong", ["!", "\\", "[z-a]"])
+def test_a_pattern_that_means_nothing_is_refused(wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is no pattern to exclude"):
+        find_pictures(made(tmp_path, "a.jpg"), exclude=[wrong])
+
+
+def test_to_exclude_everything_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with pytest.raises(LexlipError, match=r"holds no pictures.*without \*\.jpg"):
+        kept(made(tmp_path, "a.jpg"), "*.jpg")
 
 
 # -- links
@@ -225,7 +281,7 @@ def test_a_folder_that_vanishes_during_the_walk_is_skipped(tmp_path: Path) -> No
     [
         ("missing", "The folder .*missing does not exist."),
         ("file.jpg", "file.jpg is a file, not a folder; give the folder"),
-        ("empty", r"empty holds no pictures \(looked for .bmp .dib .gif .jfif"),
+        ("empty", r"empty holds no pictures \(looked for .3fr .arw .avif .bmp"),
         ("a\0b", "cannot be read"),
     ],
 )
