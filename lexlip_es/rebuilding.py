@@ -149,18 +149,26 @@ def _refuse_refusals(old: Serving, run: Run, even_if_smaller: bool) -> None:
 
 def _copy(engine: Engine, claim: Claim, foreign: JsonObject, others: int, run: Run, even_if_smaller: bool) -> None:
     """Copy the documents of other collections; those that the engine refuses are in the report, where they are no obstacle."""
-    old, refused = claim.old, dict[str, str]()
+    old, refused = claim.old, dict[str, tuple[str, str]]()
     of_what = listed(engine, old.index, foreign)
-    copies = takewhile(lambda _: not run.stop.is_set(), _read(engine, old.index, foreign))
-    for result in engine.bulk(claim.index, copies):
+    on_the_way: dict[str, str] = {}  # id -> path, so that a refusal names what a person knows
+
+    def copies() -> Iterator[JsonObject]:
+        for document in takewhile(lambda _: not run.stop.is_set(), _read(engine, old.index, foreign)):
+            on_the_way[document["_id"]] = str(document["source"].get("path", document["_id"]))
+            yield document
+
+    for result in engine.bulk(claim.index, copies()):
+        path = on_the_way.pop(result.id, result.id)
         if not result.ok:
-            refused[result.id] = f"{result.error_type}: {result.reason}"
+            reason = f"{result.error_type}: {result.reason}"
+            refused[result.id] = path, reason
             if not even_if_smaller:
                 raise LexlipError(
-                    f"document {result.id} could not be copied ({refused[result.id]}), so {old.index} goes on serving: rebuild "
+                    f"{path} could not be copied ({reason}), so {old.index} goes on serving: rebuild "
                     "its collection as well, or go on without it with --yes."
                 )
-    run.report.failed += refused.items()
+    run.report.failed += refused.values()
     if run.stop.is_set():
         return
     engine.refresh(claim.index)

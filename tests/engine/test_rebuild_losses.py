@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from lexlip_es.cli import app
 from lexlip_es.engines import http_engine
 from lexlip_es.errors import UsageError
 from lexlip_es.indexing import PictureFolder, index_source
@@ -13,6 +15,7 @@ from tests.engine.house import ALIAS, FIRST, PHOTOS, SECOND, House, losing, once
 from tests.engine.house import connected as connected
 from tests.engine.house import house as house
 from tests.engine.house import models as models
+from tests.servers import Server
 
 pytestmark = rebuilding_servers
 
@@ -46,6 +49,21 @@ def test_a_collection_whose_folder_moved_is_named_and_can_be_dropped(house: Hous
     assert house.beside() == [FIRST]
     house.rebuild(house.newer, drop_collections=["moved"])
     assert (house.behind(), house.paths()) == ([SECOND], ["blue.png", "green.png", "red.png"])
+
+
+def test_the_command_drops_a_collection_by_name_and_takes_captions_with_their_folder(
+    house: House, server: Server, tmp_path: Path, captions: Path
+) -> None:
+    house.index()
+    more = painted(tmp_path / "more", "a.png")
+    house.index(more, str(more))
+    folders = ["--images", str(house.folder), "--captions", str(captions), "--images", str(more), "--captions", "-"]
+    names = ["--index", ALIAS, "--model", str(house.newer.path), "--url", server.url]
+    run = CliRunner().invoke(app, ["rebuild", *folders, *names, "--drop-collection", PHOTOS])
+    assert run.exit_code == 0, run.output
+    found = house.engine.search(ALIAS, {"query": {"match": {"caption": "wall"}}})["hits"]["hits"]
+    assert [hit["_source"]["collection"] for hit in found] == [str(house.folder)]
+    assert house.paths() == ["a.png", "blue.png", "green.png", "red.png"]
 
 
 def test_one_of_the_other_collections_is_dropped_and_the_rest_copied(house: House, tmp_path: Path) -> None:
@@ -116,9 +134,9 @@ def test_a_copy_that_the_server_refuses_ends_a_rebuild_unless_it_may_go_on_witho
     house.engine.put_mapping(FIRST, {"properties": {"colour": {"type": "keyword"}}})
     odd = {"path": "odd.png", "collection": "more", "colour": "red"}
     assert all(result.ok for result in house.engine.bulk(FIRST, [{"_id": "odd", "source": odd}]))
-    assert "document odd could not be copied" in said(house.rebuild)
+    assert "odd.png could not be copied" in said(house.rebuild)
     report = house.rebuild(even_if_smaller=True)
-    assert [name for name, _ in report.failed] == ["odd"]
+    assert [name for name, _ in report.failed] == ["odd.png"]
     assert house.paths() == ["a.png", "b.png", "blue.png", "green.png", "red.png"]
 
 
