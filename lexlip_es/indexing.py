@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
+from lexlip_es.batches import batched
 from lexlip_es.captions import Captions, Text, read_captions, read_names, read_texts
 from lexlip_es.dialects import FieldType
 from lexlip_es.documents import Document, document_id, picture_document, text_document
@@ -30,7 +31,6 @@ from lexlip_es.report import Report
 from lexlip_es.target import open_target
 from lexlip_es.weights import prepare_documents
 
-T = TypeVar("T")
 Opened = tuple[Found, Picture, str]  # the file, its pixels, the hash of its content
 TEXT_BATCH = 256
 
@@ -166,13 +166,6 @@ class TextFile:
                 continue
             source = text_document(text.key, text.text, row, run.encoder.model.lexicon, collection=run.collection)
             yield {"_id": document_id(run.collection, text.key.encode("utf-8", "surrogateescape")), "source": source}
-
-
-def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of up to `size` items, in order."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
 
 
 def _opened(run: Run, entries: Iterable[Found | Skipped]) -> Iterator[Opened]:

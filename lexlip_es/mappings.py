@@ -15,7 +15,8 @@ from lexlip_es.errors import LexlipError, ModelMismatchError
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.names import Kind
 
-SCHEMA = 1
+SCHEMA = 2  # 2 has `root` and `perceptual_hash`
+_SEARCHED = 1  # the oldest schema whose documents are searched like the newest
 REBUILD = "lexlip-es rebuild"
 # For the first load of an index that nobody searches yet (engine advice; see the engines' bulk-loading guides).
 LOAD_SETTINGS: dict[str, Any] = {"refresh_interval": "-1", "auto_expand_replicas": False, "number_of_replicas": 0}
@@ -110,11 +111,8 @@ class IndexMeta:
     def of(cls, index: str, mappings: dict[str, Any]) -> "IndexMeta":
         """Read an index's mappings; raises `LexlipError` for an index that is not ours or of a schema that is not read."""
         found = cls.of_any_schema(index, mappings)
-        if found.is_older:
-            raise LexlipError(
-                f"index {index} has lexlip schema {found.meta.get('schema')}, this version reads {SCHEMA}: "
-                f"make its documents anew with {REBUILD}."
-            )
+        if found.meta.get("schema", 0) < _SEARCHED:
+            raise found._too_old("reads")
         return found
 
     @classmethod
@@ -133,8 +131,14 @@ class IndexMeta:
 
     @property
     def is_older(self) -> bool:
-        """Whether an earlier version wrote it, in a schema that this one does not read."""
+        """Whether an earlier version wrote it, in a schema that this one does not write."""
         return bool(self.meta.get("schema", 0) < SCHEMA)
+
+    def _too_old(self, does: str) -> LexlipError:
+        return LexlipError(
+            f"index {self.index} has lexlip schema {self.meta.get('schema')}, this version {does} {SCHEMA}: "
+            f"make its documents anew with {REBUILD}."
+        )
 
     @property
     def kind(self) -> Kind:
@@ -164,7 +168,9 @@ class IndexMeta:
             )
 
     def require_same_documents(self, model: ModelFolder, kind: Kind, terms: int) -> None:
-        """Raise unless documents made now would be like those that are there: model, kind and number of terms."""
+        """Raise unless documents made now would be like those that are there: schema, model, kind and number of terms."""
+        if self.is_older:
+            raise self._too_old("writes")
         self.require_model(model)
         self.require_kind(kind)
         if self.meta["pruning"]["terms"] != terms:

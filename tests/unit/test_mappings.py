@@ -50,13 +50,22 @@ def test_a_later_schema_and_a_foreign_index_are_refused() -> None:
 
 
 def test_an_older_schema_is_refused_with_the_command_that_makes_it_anew() -> None:
-    for older in ({"schema": SCHEMA - 1}, {}):
+    for older in ({"schema": 0}, {}):
         with pytest.raises(LexlipError, match="make its documents anew with lexlip-es rebuild"):
             meta_of(older)
         assert IndexMeta.of_any_schema("pictures-000001", {"_meta": {"lexlip": older}}).is_older
     for unreadable in ({"schema": SCHEMA + 1}, {"schema": "new"}):
         with pytest.raises(LexlipError, match=f"this version reads {SCHEMA}"):
             IndexMeta.of_any_schema("pictures-000001", {"_meta": {"lexlip": unreadable}})
+
+
+def test_an_older_schema_is_searched_and_not_written_to(model: ModelFolder) -> None:
+    older = meta_of(index_meta(model, "picture", 64) | {"schema": 1})
+    older.require_model(model)
+    with pytest.raises(
+        LexlipError, match="has lexlip schema 1, this version writes 2: make its documents anew with lexlip-es rebuild"
+    ):
+        older.require_same_documents(model, "picture", 64)
 
 
 def test_another_model_is_refused_by_both_names(model: ModelFolder) -> None:
