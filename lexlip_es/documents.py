@@ -55,6 +55,7 @@ def picture_document(
         "folder": ancestors(found.display_path),
         "taken_at": picture.taken_at,
         "camera": picture.camera,
+        "perceptual_hash": picture.perceptual_hash,
         "caption": list(captions),
     }
     return {

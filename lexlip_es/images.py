@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lexlip_es import exif
 from lexlip_es.errors import LexlipError
 from lexlip_es.formats import PILLOW_FORMATS, Kind, kind_of, not_read
+from lexlip_es.perceptual import perceptual_hash
 from lexlip_es.pixels import Pixels, fitted, flattened, swaps_sides, turned
 
 if TYPE_CHECKING:  # Pillow takes 30 ms to import, and commands that only ask a query table never need it
@@ -81,6 +82,8 @@ class Picture:
     camera: str | None = None
     location: exif.Location | None = None
     """Latitude and longitude in degrees, where EXIF gives them and they were asked for: people's homes."""
+    perceptual_hash: str | None = None
+    """What its pixels look like, see `perceptual.perceptual_hash`; None for a picture that shows next to nothing."""
 
 
 def open_picture(source: Path | bytes, spec: PictureSpec, *, with_location: bool = False) -> Picture:
@@ -179,7 +182,7 @@ def _picture(
     upright = turned(flattened(image, 2 * spec.size), orientation)
     pixels = fitted(upright, spec.size, spec.resize, spec.interpolation)
     location = exif.location(read_exif) if with_location else None
-    return Picture(pixels, *size, exif.taken_at(tags), exif.camera(tags), location)
+    return Picture(pixels, *size, exif.taken_at(tags), exif.camera(tags), location, perceptual_hash(pixels))
 
 
 def _pillow_formats(kind: Kind | None) -> tuple[str, ...]:
