@@ -9,20 +9,29 @@ A picture is named by its path below the folder of pictures. `./a.jpg` and `b/..
 has one name; letters with marks may be composed or not, since file systems differ in that (`Captions.of`).
 """
 
-import csv
-import json
 import posixpath
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from lexlip_es.entries import path_text
 from lexlip_es.errors import LexlipError
+from lexlip_es.rows import (
+    after_blank_lines,
+    csv_header,
+    csv_rows,
+    is_object,
+    is_text,
+    json_items,
+    json_lines,
+    json_object,
+    read_lines,
+)
 
 PICTURE_COLUMNS = ("image", "file", "filename", "file_name", "path")
 TEXT_COLUMNS = ("caption", "title", "text")
+DELIMITERS = "\t,;"
 
 
 class Text(NamedTuple):
@@ -117,33 +126,25 @@ def read_names(path: Path) -> list[str]:
 
     Raises `LexlipError`.
     """
-    return [picture_name(name) for line in _lines(path) if (name := line.strip())]
+    return [picture_name(name) for line in read_lines(path) if (name := line.strip())]
 
 
 # -- formats
 
 
 def _records(path: Path, *, plain_text: bool) -> Iterator[_Record]:
-    lines = _lines(path)
-    blank = 0
-    for first in lines:
-        if first.strip():
-            break
-        blank += 1
-    else:
-        raise LexlipError(f"{path} is empty.")
-    rest = chain([first], lines)
+    blank, first, lines = after_blank_lines(path)
     kind = path.suffix.lower()
     table = _table(first)
     if kind == ".json" or (first.lstrip().startswith("[") and not plain_text):
-        return _from_json(path, rest, blank)
-    if kind in (".jsonl", ".ndjson") or _is_object(first):
-        return _from_json_lines(path, rest, blank)
+        return (_from_object(path, n, f"item {n}", item) for n, item in json_items(path, lines, blank))
+    if kind in (".jsonl", ".ndjson") or is_object(first):
+        return (_from_object(path, n, f"line {n}", item) for n, item in json_lines(path, lines, blank))
     named = table is not None and (table.picture is not None or kind in (".csv", ".tsv"))
     if table is not None and named:
-        return _from_table(path, rest, blank, table)
+        return (_from_row(path, n, row, table) for n, row in csv_rows(path, lines, blank, table.delimiter))
     if plain_text and kind not in (".csv", ".tsv"):
-        return (_Record(n, f"line {n}", None, [line.strip()]) for n, line in enumerate(rest, 1 + blank))
+        return (_Record(n, f"line {n}", None, [line.strip()]) for n, line in enumerate(lines, 1 + blank))
     columns = f"{_either(PICTURE_COLUMNS)}, and {_either(TEXT_COLUMNS)}"
     raise LexlipError(
         f"{path}, line {1 + blank}: expected a CSV or TSV header with columns for the picture and its caption "
@@ -155,7 +156,6 @@ class _Table(NamedTuple):
     """The header of a CSV or TSV file: which column is which."""
 
     delimiter: str
-    width: int
     picture: int | None
     text: int
 
@@ -163,86 +163,29 @@ class _Table(NamedTuple):
 def _table(header: str) -> _Table | None:
     """Find the delimiter that makes a header of a line: one with a text column and, if possible, a picture column."""
     found = []
-    for delimiter in "\t,;":
-        try:
-            names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter))]
-        except (csv.Error, StopIteration):
-            continue
+    for delimiter in DELIMITERS:
+        names = csv_header(header, delimiter)
         picture, text = _first(PICTURE_COLUMNS, names), _first(TEXT_COLUMNS, names)
         if text is not None:
-            found.append(_Table(delimiter, len(names), picture, text))
+            found.append(_Table(delimiter, picture, text))
     return max(found, key=lambda table: table.picture is not None, default=None)
 
 
-def _from_table(path: Path, lines: Iterable[str], before: int, table: _Table) -> Iterator[_Record]:
-    reader = csv.reader(lines, delimiter=table.delimiter, strict=True)  # strict: a quote left open is an error
-    delimiter = "tab" if table.delimiter == "\t" else f"{table.delimiter!r}"
-    last = before
-    try:
-        for number, row in enumerate(reader):
-            at, last = last + 1, before + reader.line_num  # a quoted text may go over several lines
-            if number == 0 or not row:
-                continue
-            if len(row) != table.width:
-                raise LexlipError(
-                    f"{path}, line {at}: expected {table.width} fields, as in the header, and found {len(row)}; "
-                    f"put a text that holds a {delimiter} between double quotes."
-                )
-            named = None if table.picture is None else row[table.picture].strip()
-            if named == "":
-                raise LexlipError(f"{path}, line {at}: expected the picture's file name and found nothing.")
-            picture = picture_name(named) if named else None
-            yield _Record(at, f"line {at}", picture, [row[table.text].strip()])
-    except csv.Error as error:
-        raise LexlipError(
-            f"{path}, line {last + 1}: a double quote is not closed, not doubled within quotes, or the text is longer "
-            f"than {csv.field_size_limit():,} characters ({error})."
-        ) from error
-
-
-def _from_json(path: Path, lines: Iterable[str], before: int) -> Iterator[_Record]:
-    try:
-        items = json.loads("".join(lines))
-    except json.JSONDecodeError as error:
-        raise LexlipError(f"{path}, line {error.lineno + before}: this is not JSON ({error.msg}).") from error
-    except RecursionError as error:
-        raise LexlipError(f"{path}: expected a list of JSON objects, and found far deeper nesting.") from error
-    if not isinstance(items, list):
-        raise LexlipError(f"{path}: expected a JSON list of objects, or one object a line in a file named .jsonl.")
-    for number, item in enumerate(items, 1):
-        yield _from_object(path, number, f"item {number}", item)
-
-
-def _from_json_lines(path: Path, lines: Iterable[str], before: int) -> Iterator[_Record]:
-    for number, item in json_lines(path, lines, before):
-        yield _from_object(path, number, f"line {number}", item)
-
-
-def json_lines(path: Path, lines: Iterable[str], before: int = 0) -> Iterator[tuple[int, object]]:
-    """Line number and value of each line of JSON lines, blank ones left out; `before` lines were read already.
-
-    Raises `LexlipError` for a line that is no JSON.
-    """
-    for number, line in enumerate(lines, 1 + before):
-        if not line.strip():
-            continue
-        try:
-            item = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise LexlipError(f"{path}, line {number}: expected one JSON object a line ({error}).") from error
-        yield number, item
+def _from_row(path: Path, number: int, row: list[str], table: _Table) -> _Record:
+    named = None if table.picture is None else row[table.picture].strip()
+    if named == "":
+        raise LexlipError(f"{path}, line {number}: expected the picture's file name and found nothing.")
+    return _Record(number, f"line {number}", picture_name(named) if named else None, [row[table.text].strip()])
 
 
 def _from_object(path: Path, number: int, where: str, item: object) -> _Record:
-    if not isinstance(item, dict):
-        raise LexlipError(f"{path}, {where}: expected a JSON object, and found {json.dumps(item)[:60]}.")
-    names = {str(name).lower(): value for name, value in item.items()}
+    names = json_object(path, where, item)
     picture = next((names[name] for name in PICTURE_COLUMNS if name in names), None)
-    if picture is not None and not (_is_text(picture) and picture.strip()):
+    if picture is not None and not (is_text(picture) and picture.strip()):
         raise LexlipError(f"{path}, {where}: expected the picture's file name as a text, and found {picture!r:.60}.")
     texts = names.get("captions", next((names[name] for name in TEXT_COLUMNS if name in names), None))
     texts = [texts] if isinstance(texts, str) else texts
-    if not isinstance(texts, list) or not all(_is_text(text) for text in texts):
+    if not isinstance(texts, list) or not all(is_text(text) for text in texts):
         raise LexlipError(f"{path}, {where}: expected captions (a list) or one {_either(TEXT_COLUMNS)}.")
     return _Record(number, where, picture_name(picture.strip()) if picture else None, [text.strip() for text in texts])
 
@@ -257,31 +200,6 @@ def picture_name(spelled: str) -> str:
     'sub/dog.jpg'
     """
     return posixpath.normpath(spelled)
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """Read lines as UTF-8, ends included, without the byte order mark; works on a pipe too."""
-    number = 0
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except FileNotFoundError as error:
-        raise LexlipError(f"{path} does not exist.") from error
-    except UnicodeDecodeError as error:
-        raise LexlipError(f"{path}, line {number}: this is not UTF-8; save the file as UTF-8.") from error
-    except OSError as error:
-        raise LexlipError(f"{path} cannot be read ({error.strerror or error}).") from error
-
-
-def _is_object(line: str) -> bool:
-    """Tell whether a line is a JSON object, or starts a broken one (`{"` starts no caption that anybody wrote)."""
-    return line.lstrip().startswith("{") and line.lstrip("{ \t").startswith('"')
-
-
-def _is_text(value: object) -> bool:
-    """Tell whether a value is a text that can be written as UTF-8: JSON can spell half of a surrogate pair."""
-    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _first(wanted: tuple[str, ...], names: list[str]) -> int | None:

@@ -8,8 +8,9 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from lexlip_es.captions import PICTURE_COLUMNS, json_lines, picture_name
+from lexlip_es.captions import PICTURE_COLUMNS, picture_name
 from lexlip_es.errors import LexlipError
+from lexlip_es.rows import json_lines
 
 LABEL_COLUMN = "label"
 _EXPECTED = f"the picture's name ({', '.join(PICTURE_COLUMNS[:-1])} or {PICTURE_COLUMNS[-1]}) and {LABEL_COLUMN}"

@@ -1,4 +1,4 @@
-"""Captions from a Parquet file, row group by row group. pyarrow is imported only here, and only when such a file is read."""
+"""Captions from a Parquet file, row group by row group."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from lexlip_es.captions import PICTURE_COLUMNS, TEXT_COLUMNS, Captions, picture_name
 from lexlip_es.errors import LexlipError
+from lexlip_es.rows import parquet_rows
 
 
 def read_parquet_captions(path: Path) -> Captions:
@@ -28,26 +29,18 @@ def read_parquet_captions(path: Path) -> Captions:
     return captions
 
 
-def _rows(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Picture and text of each row; one row group at a time is in memory, and only of these two columns."""
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise LexlipError(f"{path} is Parquet, which needs pyarrow: pip install pyarrow, or give the captions as CSV.") from error
-    try:
-        with parquet.ParquetFile(path) as file:
-            names = {name.lower(): name for name in reversed(file.schema_arrow.names)}
-            picture = next((names[name] for name in PICTURE_COLUMNS if name in names), None)
-            text = next((names[name] for name in ("captions", *TEXT_COLUMNS) if name in names), None)
-            if picture is None or text is None:
-                raise LexlipError(
-                    f"{path} has the columns {', '.join(file.schema_arrow.names)[:200]}: expected one of "
-                    f"{', '.join(PICTURE_COLUMNS)} and one of captions, {', '.join(TEXT_COLUMNS)}."
-                )
-            for batch in file.iter_batches(columns=[picture, text]):
-                yield from zip(batch.column(picture).to_pylist(), batch.column(text).to_pylist(), strict=True)
-    except FileNotFoundError as error:
-        raise LexlipError(f"{path} does not exist.") from error
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise LexlipError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0][:120]}).") from error
+def _rows(path: Path) -> Iterator[tuple[Any, ...]]:
+    """Picture and text of each row."""
+
+    def choose(columns: list[str]) -> tuple[str, str]:
+        names = {name.lower(): name for name in reversed(columns)}
+        picture = next((names[name] for name in PICTURE_COLUMNS if name in names), None)
+        text = next((names[name] for name in ("captions", *TEXT_COLUMNS) if name in names), None)
+        if picture is None or text is None:
+            raise LexlipError(
+                f"{path} has the columns {', '.join(columns)[:200]}: expected one of "
+                f"{', '.join(PICTURE_COLUMNS)} and one of captions, {', '.join(TEXT_COLUMNS)}."
+            )
+        return picture, text
+
+    return parquet_rows(path, choose)
