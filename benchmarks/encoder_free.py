@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.options import captioned_pictures
+from lexlip_es.batches import batched
 from lexlip_es.dialects import dialect_of_form
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, Engine, connect
 from lexlip_es.evaluating import CaptionedPictures, read_captioned_pictures
-from lexlip_es.indexing import PictureFolder, Run, batched, index_source
+from lexlip_es.indexing import PictureFolder, Run, index_source
 from lexlip_es.model_folder import open_model
 from lexlip_es.queries import search_body
 from lexlip_es.searching import query_row

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lexlip_es.batches import batched
 from lexlip_es.bootstrap import Interval
 from lexlip_es.captions import Text, read_captions, read_names, read_texts
 from lexlip_es.dialects import Dialect, QueryForm, dialect_for
@@ -23,7 +24,7 @@ from lexlip_es.entries import path_text
 from lexlip_es.errors import LexlipError
 from lexlip_es.evaluation import Hits, Ranks, Recall, rank_of_best, ranks, recall_intervals
 from lexlip_es.images import open_picture
-from lexlip_es.indexing import TEXT_BATCH, batched
+from lexlip_es.indexing import TEXT_BATCH
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.model_folder import ModelFolder, Pruning
 from lexlip_es.names import index_name

@@ -6,7 +6,7 @@ memory (a million pictures are 90 MB), and then looks each file up by the id tha
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ from lexlip_es.batches import batched
 from lexlip_es.documents import document_id
 from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.entries import path_bytes
+from lexlip_es.shards import WHOLE, Shard
 
 COLUMNS = ("path", "root", "file_size", "modified", "content_hash")
 IDS_AT_ONCE = 500  # documents asked for by id in one request: about a megabyte with their terms
@@ -65,13 +66,12 @@ class Holdings:
             i += 1
         return None
 
-    def all(self) -> Iterator[Held]:
-        """Every document."""
-        return (self._held(i) for i in range(len(self)))
-
-    def unseen(self) -> Iterator[Held]:
-        """The documents whose files were not met."""
-        return (self._held(int(i)) for i in np.flatnonzero(~self._seen))
+    def gone_from(self, root: str) -> tuple[list[Held], int]:
+        """The documents found under this root whose files were not met again, and how many documents it has in all."""
+        if root not in self._roots:
+            return [], 0
+        under = self._records["root"] == self._roots.index(root)
+        return [self._held(int(i)) for i in np.flatnonzero(under & ~self._seen)], int(under.sum())
 
     def may_have(self, size: int) -> bool:
         """Whether some document's file has this size, so that it may have this content."""
@@ -97,10 +97,10 @@ class Holdings:
         return {hashes[i].tobytes(): i for i in range(len(hashes) - 1, -1, -1)}
 
 
-def read_holdings(engine: Engine, index: str, collection: str) -> Holdings:
-    """What the index holds of a collection; what was written since its last refresh is not seen."""
+def read_holdings(engine: Engine, index: str, collection: str, shard: Shard = WHOLE) -> Holdings:
+    """What the index holds of a collection (and a shard of it); what was written since its last refresh is not seen."""
     rows = engine.columns(index, COLUMNS, {"term": {"collection": collection}})
-    return Holdings(_held_of(collection, row) for row in rows)
+    return Holdings(held for row in rows for held in [_held_of(collection, row)] if shard.has(held.id))
 
 
 def read_documents(engine: Engine, index: str, ids: Sequence[str], fields: Sequence[str] | None = None) -> dict[str, JsonObject]:

@@ -1,0 +1,140 @@
+"""What a run has to do: each entry of a source beside what the engine holds of it.
+
+    the same size and time       -> nothing (but what is told of it, captions and the like, may have changed)
+    content that is known        -> a document out of another one's terms, without decoding or encoding: a file that was moved,
+                                    copied or only touched
+    everything else              -> to be encoded
+
+Afterwards what was not met is gone, under the rules of design contract 5.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lexlip_es.batches import batched
+from lexlip_es.documents import document_id
+from lexlip_es.entries import Found, Skipped
+from lexlip_es.holdings import Held, Holdings, milliseconds
+from lexlip_es.images import PictureError, content_hash
+from lexlip_es.shards import WHOLE, Shard
+
+Fate = Literal["added", "changed", "unchanged"]
+MOST_GONE = 0.2  # share of a root's documents beyond which nothing is removed unless told so (design contract 5)
+_READ_AT_ONCE = 64  # files whose content is looked at together, to see whether it is known
+
+
+@dataclass(frozen=True)
+class Encode:
+    """A picture whose content is new."""
+
+    found: Found
+    id: str
+    fate: Fate
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """A picture of known content: `source` is the id of a document that has its terms."""
+
+    found: Found
+    id: str
+    fate: Fate
+    source: str
+
+
+@dataclass(frozen=True)
+class Same:
+    """A picture that is as the engine has it; `id` is its document's."""
+
+    found: Found
+    id: str
+
+
+Task = Encode | Reuse | Same | Skipped
+
+
+@dataclass
+class Comparison:
+    """Compares the entries found under `root` with what the engine holds of a collection.
+
+    Only those of a shard. `hidden` and `reused` are filled on the way: the paths behind which pictures could not be seen, and the
+    contents that were met again at another place.
+    """
+
+    held: Holdings
+    collection: str
+    root: str
+    shard: Shard = WHOLE
+    hidden: list[str] = field(default_factory=list)
+    reused: set[str] = field(default_factory=set)
+
+    def tasks(self, entries: Iterable[Found | Skipped]) -> Iterator[Task]:
+        """What is to be done for each entry, in nearly their order."""
+        with ThreadPoolExecutor(4, "hash") as pool:
+            for batch in batched(self._first_looks(entries), _READ_AT_ONCE):
+                asked = [look for look in batch if isinstance(look, _Look)]
+                known = dict(zip(map(id, asked), pool.map(_content_hash, asked), strict=True))
+                for look in batch:
+                    yield self._second_look(look, known[id(look)]) if isinstance(look, _Look) else look
+
+    def _first_looks(self, entries: Iterable[Found | Skipped]) -> Iterator["Task | _Look"]:
+        for entry in entries:
+            if isinstance(entry, Skipped):
+                if entry.hides:
+                    self.hidden.append(entry.display_path)
+                yield entry
+                continue
+            identifier = document_id(self.collection, entry.relative)
+            if not self.shard.has(identifier):
+                continue
+            held = self.held.see(identifier)
+            if held is None:
+                yield _Look(entry, identifier, None) if self.held.may_have(entry.size) else Encode(entry, identifier, "added")
+            elif held.root != self.root and os.path.isdir(held.root):
+                clash = f"The collection has another picture of this path, from {held.root}"
+                yield Skipped(entry.display_path, f"{clash}: give this folder a --collection of its own.")
+            elif held.size != entry.size:
+                yield Encode(entry, identifier, "changed")
+            elif held.modified != milliseconds(entry.modified) or held.root != self.root:
+                yield _Look(entry, identifier, held)
+            else:
+                yield Same(entry, identifier)
+
+    def _second_look(self, look: "_Look", found: str | PictureError) -> Task:
+        if isinstance(found, PictureError):
+            return Skipped(look.found.display_path, found.reason)
+        if look.held is not None and look.held.content_hash == found:
+            return Reuse(look.found, look.id, "unchanged", look.id)
+        twin = self.held.with_content(found)
+        if twin is not None:
+            self.reused.add(found)
+            return Reuse(look.found, look.id, "added" if look.held is None else "changed", twin.id)
+        return Encode(look.found, look.id, "added" if look.held is None else "changed")
+
+
+@dataclass(frozen=True)
+class _Look:
+    """An entry whose content decides: `held` is its own document, of the same size but another time or place."""
+
+    found: Found
+    id: str
+    held: Held | None
+
+
+def _content_hash(look: _Look) -> str | PictureError:
+    try:
+        return content_hash(look.found.place.read())
+    except PictureError as error:
+        return error
+
+
+def below(path: str, folders: Sequence[str]) -> bool:
+    """Whether a path is one of these, or lies below one; "" is the root itself.
+
+    >>> below("a/b.jpg", ["a"]), below("ab.jpg", ["a"]), below("ab.jpg", [""])
+    (True, False, True)
+    """
+    return any(not folder or path == folder or path.startswith(folder + "/") for folder in folders)
