@@ -76,10 +76,14 @@ def _line(document: Mapping[str, Any]) -> _Line:
     try:
         if document.get("delete"):
             return _Line(identifier, _json({"delete": {"_id": identifier}}) + b"\n")
-        action, source = _json({"index": {"_id": identifier}}), _json(document["source"])
+        if "update" in document:  # one that somebody else changes at the same moment is changed after them
+            action, source = {"update": {"_id": identifier, "retry_on_conflict": 3}}, {"doc": document["update"]}
+        else:
+            action, source = {"index": {"_id": identifier}}, document["source"]
+        payload = _json(action) + b"\n" + _json(source) + b"\n"
     except (TypeError, ValueError) as error:  # NaN, infinity, a lone surrogate, an object that JSON does not know
         return _Line(identifier, b"", BulkResult(identifier, False, 400, "not_json", str(error)))
-    return _Line(identifier, action + b"\n" + source + b"\n")
+    return _Line(identifier, payload)
 
 
 def _json(value: Any) -> bytes:
@@ -125,4 +129,6 @@ def _result(identifier: str, item: Mapping[str, Any]) -> BulkResult:
     if item.get("error") is None:  # a deletion of what was not there has status 404 and no error
         return BulkResult(identifier, True, item["status"])
     error_type, reason = error_cause(item)
+    if error_type == "document_missing_exception":  # an update of what somebody deleted meanwhile
+        return BulkResult(identifier, True, item["status"])
     return BulkResult(identifier, False, item["status"], error_type, reason)

@@ -87,8 +87,9 @@ class Engine(Protocol):
     def bulk(self, index: str, documents: Iterable[Mapping[str, Any]]) -> Iterator[BulkResult]:
         """Send documents and yield one result each, in their order, while more are read: memory stays flat.
 
-        A document is `{"_id": str, "source": {...}}`, indexed whatever was there before, or `{"_id": str, "delete": True}`,
-        for which "was not there" is a success. What a document did wrong is in its result and raises nothing; overload and
+        A document is `{"_id": str, "source": {...}}`, indexed whatever was there before, `{"_id": str, "update": {...}}`, whose
+        fields replace those that are there, or `{"_id": str, "delete": True}`. That a document to update or to delete was not
+        there (status 404) is a success. What a document did wrong is in its result and raises nothing; overload and
         lost connections are retried with growing pauses, for the documents that failed alone.
         """
         ...
