@@ -88,7 +88,10 @@ def test_a_small_collection_that_shrinks_beside_a_large_one_is_named(house: Hous
     house.index(large, "large")
     house.index()
     (house.folder / "red.png").write_text("no picture any more")
-    both = lambda: [("large", PictureFolder(large)), (PHOTOS, PictureFolder(house.folder))]  # noqa: E731
+
+    def both() -> list[tuple[str, PictureFolder]]:
+        return [("large", PictureFolder(large)), (PHOTOS, PictureFolder(house.folder))]
+
     assert f"the collection {PHOTOS} would have only 2 documents" in said(lambda: house.rebuild(sources=both()))
     assert house.rebuild(sources=both(), even_if_smaller=True).exit_code == 3
 
