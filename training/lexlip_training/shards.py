@@ -10,24 +10,19 @@ kept).
 """
 
 import glob
-import json
-import os
-import tarfile
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lexlip_es.errors import LexlipError
-from lexlip_es.images import MAX_FILE_BYTES, PictureError
+from lexlip_es.images import MAX_FILE_BYTES
+from lexlip_es.sources.tar import MAX_CAPTION_BYTES, Damage, Member, read_member, sidecar_values, tar_members
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
-MAX_CAPTION_BYTES = 4 << 20
-"""The largest caption member that is read, in bytes: img2dataset's JSON holds all EXIF of a picture too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,19 +44,7 @@ class ShardedPictures:
 
     def read(self, row: int) -> bytes:
         """The picture file's content; safe from any thread and any forked process. Raises `PictureError`."""
-        path, size = self.paths[self.shard[row]], int(self.size[row])
-        try:
-            # Opened anew each time: a descriptor a shard would be more than a process may hold.
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                data = os.pread(descriptor, size, int(self.offset[row]))
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise PictureError(f"The shard cannot be read ({error.strerror or error}).", path) from error
-        if len(data) != size:
-            raise PictureError("The shard has become shorter since it was indexed.", path)
-        return data
+        return read_member(self.paths[self.shard[row]], int(self.offset[row]), int(self.size[row]))
 
 
 @dataclass(frozen=True)
@@ -162,76 +145,42 @@ class _Index:
 def _index(path: Path) -> _Index:
     """One pass over a shard's headers."""
     found = _Index()
-    try:
-        with path.open("rb") as file:
-            _read_members(file, found)
-    except (OSError, tarfile.TarError, ValueError, OverflowError):  # a damaged header may say anything
-        found.damaged = True
+    for met in tar_members(path):
+        if isinstance(met, Damage):
+            found.damaged = True
+        elif met.kind == "file":
+            _add(path, met, found)
     return found
 
 
-def _read_members(file: BinaryIO, found: _Index) -> None:
-    total = os.fstat(file.fileno()).st_size
-    # ignore_zeros: tarfile then looks for the next whole header behind a damaged one, where it would else end in silence.
-    with tarfile.open(fileobj=file, mode="r:", ignore_zeros=True) as tar:
-        end = 0  # of what was understood so far
-        while (member := tar.next()) is not None:
-            tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep an object a member
-            if tar.offset <= end:
-                raise tarfile.ReadError("a header points backwards")  # the walk would never end
-            found.damaged |= not _is_clean(file, end, member.offset)
-            end = tar.offset
-            if member.isreg() and not member.issparse():
-                _add(file, member, total, found)
-        found.damaged |= end == 0 or end + tarfile.BLOCKSIZE > total or not _is_clean(file, end, total)
-
-
-def _is_clean(file: BinaryIO, start: int, end: int) -> bool:
-    """Tell whether there is nothing between two members but a global header or the zeros that end an archive."""
-    file.seek(start)
-    while start < end and (block := file.read(min(1 << 16, end - start))):
-        if any(block):
-            return block[156:157] == tarfile.XGLTYPE
-        start += len(block)
-    return True
-
-
-def _add(file: BinaryIO, member: tarfile.TarInfo, total: int, found: _Index) -> None:
+def _add(path: Path, member: Member, found: _Index) -> None:
     """Enter one regular member under its key."""
-    name = member.name.removeprefix("./")
-    key, dot, ending = name.rpartition(".")
+    key, dot, ending = member.name.rpartition(".")
     suffix = f".{ending}"
     kind = suffix.lower()
-    whole = member.offset_data + member.size <= total
     if not dot or (kind not in PICTURE_SUFFIXES and kind not in (".txt", ".json")):
         return  # webdataset keeps other things beside (.cls, .npy); they say nothing to us
     if kind in PICTURE_SUFFIXES:
-        if not whole or not 0 < member.size <= MAX_FILE_BYTES or key in found.pictures:
-            found.left_out.append(name)
+        if not member.whole or not 0 < member.size <= MAX_FILE_BYTES or key in found.pictures:
+            found.left_out.append(member.name)
             found.bad_keys.add(key)
         else:
-            found.pictures[key] = (suffix, member.offset_data, member.size)
+            found.pictures[key] = (suffix, member.offset, member.size)
     else:
         said: list[str] = []
-        if whole and member.size <= MAX_CAPTION_BYTES:
-            file.seek(member.offset_data)
-            said = _captions(file.read(member.size), kind)
+        if member.whole and member.size <= MAX_CAPTION_BYTES:
+            said = _captions(read_member(path, member.offset, member.size), kind)
         found.captions[key] = tuple(dict.fromkeys([*found.captions.get(key, ()), *said]))  # .txt and .json often say the same
 
 
 def _captions(data: bytes, kind: str) -> list[str]:
     """The captions of a member, blank ones left out; [] where it cannot be understood."""
     try:
-        text = data.decode("utf-8-sig")
-        said: object = text
-        if kind == ".json":
-            item = json.loads(text)
-            if not isinstance(item, dict):
-                return []
-            said = item.get("captions") or item.get("caption")
+        values = sidecar_values(data, kind)
+        said = values.get("captions") or values.get("caption")
         texts = said if isinstance(said, list) else [said]
         kept = [text.strip() for text in texts if isinstance(text, str)]
         "".join(kept).encode()  # JSON can spell half of a surrogate pair
-    except (ValueError, RecursionError):
+    except ValueError:
         return []
     return [text for text in kept if text]
