@@ -3,8 +3,8 @@
 A worker is `decode_worker.py` in a fresh interpreter, never a fork, and never an import of the user's own script as
 `multiprocessing` would do: a program needs no `if __name__ == "__main__"`. Each has pipes of its own, so that one killed in the
 midst of a message spoils nobody else's, and a thread here that feeds it. (pebble's pool has the timeouts too, but one pipe and
-one lock for all its workers, and costs this process twice the time a picture.) Where no interpreter can be started, or with `workers=0`, threads of this
-process decode, unprotected.
+one lock for all its workers, the user's script imported in each, and twice the cost to this process.) Where no interpreter can be
+started, or with `workers=0`, threads of this process decode, unprotected.
 """
 
 import contextlib
@@ -23,15 +23,15 @@ from dataclasses import dataclass
 from multiprocessing import spawn
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Protocol, TypeVar
 
 from lexlip_es.decode_worker import Decoded, Outcome, Work, decode_place
-from lexlip_es.entries import Found, Place
+from lexlip_es.entries import Place
 from lexlip_es.errors import LexlipError
 from lexlip_es.images import PictureError, PictureSpec
 from lexlip_es.machine import cpus
 
-__all__ = ["MEMORY", "SECONDS", "Decoded", "Decoders"]
+__all__ = ["MEMORY", "SECONDS", "Decoded", "Decoders", "Item", "T"]
 
 SECONDS = 60.0
 """How long one picture may take; the largest that is decoded takes ten."""
@@ -42,6 +42,23 @@ _AT_ONCE = 3  # pictures a worker has: one that it decodes, others so that it ne
 _PIPE_BYTES = 1 << 20  # room for the outcomes of those
 _LOOK = 0.5  # seconds between looks at the clock while an outcome is waited for
 _START_SECONDS = 60.0
+
+
+class Item(Protocol):
+    """What can be decoded: a `Found`, or anything else that says where its content is and what people call it."""
+
+    @property
+    def place(self) -> Place:
+        """Where the content is."""
+        ...
+
+    @property
+    def display_path(self) -> str:
+        """The path as text."""
+        ...
+
+
+T = TypeVar("T", bound=Item)
 
 
 class Decoders:
@@ -78,6 +95,11 @@ class Decoders:
         self.close()
 
     @property
+    def picture_bytes(self) -> int:
+        """What a decoded picture takes, in bytes."""
+        return 3 * self._work.spec.size**2
+
+    @property
     def lost(self) -> int:
         """Workers that died or were ended over a picture."""
         return sum(worker.lost for worker in self._processes)
@@ -87,24 +109,24 @@ class Decoders:
         """The worker processes that run now."""
         return [worker.process.pid for worker in self._processes if worker.process is not None]
 
-    def decode(self, items: Iterable[Found], ahead: int) -> Iterator[tuple[Found, Decoded | PictureError]]:
+    def decode(self, items: Iterable[T], ahead: int) -> Iterator[tuple[T, Decoded | PictureError]]:
         """Yield each item with its picture, or with the reason why there is none, in the items' order.
 
         Up to `ahead` items are taken before they are asked for: decoded pictures (size x size x 3 bytes) wait in memory.
         Raises `LexlipError` where no worker can be started.
         """
-        waiting: deque[tuple[Found, Future[tuple[Outcome, float]]]] = deque()
+        waiting: deque[tuple[T, Future[tuple[Outcome, float]]]] = deque()
         iterator = iter(items)
         try:
             while True:
-                for found in itertools.islice(iterator, max(1, ahead) - len(waiting)):
-                    waiting.append((found, self._submit(found.place)))
+                for item in itertools.islice(iterator, max(1, ahead) - len(waiting)):
+                    waiting.append((item, self._submit(item.place)))
                 if not waiting:
                     return
-                found, future = waiting.popleft()
+                item, future = waiting.popleft()
                 outcome, seconds = self._result(future)
                 self.busy_seconds += seconds
-                yield found, PictureError(outcome) if isinstance(outcome, str) else outcome
+                yield item, PictureError(outcome) if isinstance(outcome, str) else outcome
         finally:
             for _, future in waiting:
                 future.cancel()
@@ -211,7 +233,7 @@ class _Worker:
         """Wait for the outcome of the first job, or for the end of the process, which is an outcome too."""
         assert self.process is not None
         try:
-            outcome = _read(self.process.stdout)
+            outcome = pickle.load(self.process.stdout)  # type: ignore[arg-type]
         except Exception:  # EOFError, or half a message
             self._bury()
             return
@@ -244,8 +266,8 @@ class _Worker:
                     return
                 self._deadline = time.monotonic() + _START_SECONDS
                 self.process = _launch()
-            _write(self.process.stdin, self._work)
-            _read(self.process.stdout)
+            _write(self.process.stdin, self._work)  # type: ignore[arg-type]
+            pickle.load(self.process.stdout)  # type: ignore[arg-type]
         except Exception as error:
             code = self._dismiss()
             why = error if code is None else f"it ended with {code}"
@@ -257,7 +279,7 @@ class _Worker:
     def _send(self, place: bytes) -> bool:
         assert self.process is not None
         try:
-            _write(self.process.stdin, place)
+            _write(self.process.stdin, place)  # type: ignore[arg-type]
         except OSError:  # it died
             return False
         return True
@@ -268,17 +290,13 @@ class _Worker:
             process, self.process = self.process, None
         if process is None:
             return None
-        try:
-            code = process.wait(0.5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            code = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.kill()  # does nothing where it has ended
         for pipe in (process.stdin, process.stdout):
             with contextlib.suppress(OSError):  # what was still to be sent finds nobody
                 pipe.close()  # type: ignore[union-attr]
-        if code is None:
-            code = process.wait()
-        return code
+        return process.wait()
 
     def _refuse_all(self, error: BaseException) -> None:
         while True:
@@ -311,15 +329,9 @@ def _launch() -> "subprocess.Popen[bytes]":
     return process
 
 
-def _write(pipe: IO[bytes] | None, message: Any) -> None:
-    assert pipe is not None
+def _write(pipe: IO[bytes], message: Any) -> None:
     pickle.dump(message, pipe, protocol=5)
     pipe.flush()
-
-
-def _read(pipe: IO[bytes] | None) -> Any:
-    assert pipe is not None
-    return pickle.load(pipe)
 
 
 def _cause_of_death(code: int | None, late: float | None) -> str:

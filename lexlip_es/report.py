@@ -8,8 +8,9 @@ from typing import Any
 class Report:
     """Counts, what was left out and why, and where the time went.
 
-    Times are seconds of work in a stage; opening runs in threads beside the others. `notes` are warnings about the run as a
-    whole.
+    Times are seconds of work in a stage, over all its workers; stages run beside each other. The caller's thread finds, encodes
+    and waits for the two others (`open_wait_seconds` for opened pictures, `engine_wait_seconds` for documents to be taken): what
+    it spends most time on is the bottleneck. `notes` are warnings about the run as a whole.
     """
 
     indexed: int = 0
@@ -20,6 +21,10 @@ class Report:
     open_seconds: float = 0.0
     encode_seconds: float = 0.0
     send_seconds: float = 0.0
+    find_seconds: float = 0.0
+    document_seconds: float = 0.0
+    open_wait_seconds: float = 0.0
+    engine_wait_seconds: float = 0.0
     total_seconds: float = 0.0
 
     @property
@@ -36,13 +41,26 @@ class Report:
         """What was done over the whole run's seconds."""
         return self.indexed / self.total_seconds if self.total_seconds else 0.0
 
+    @property
+    def bottleneck(self) -> str | None:
+        """The stage that the others wait for: `finding`, `opening`, `encoding` or `sending`; None if waiting was not measured."""
+        seconds = {
+            "finding": self.find_seconds,
+            "opening": self.open_wait_seconds,
+            "encoding": self.encode_seconds,
+            "sending": self.engine_wait_seconds,
+        }
+        measured = self.open_wait_seconds or self.engine_wait_seconds
+        return max(seconds, key=seconds.__getitem__) if measured else None
+
     def summary(self) -> str:
         """One line for a person."""
         left = len(self.skipped) + len(self.failed)
         return (
             f"{self.indexed} done{f', {left} left out' if left else ''}{', interrupted' if self.interrupted else ''}"
-            f" in {self.total_seconds:.1f} s, {self.per_second:.1f} a second (opening {self.open_seconds:.1f} s of thread time,"
-            f" encoding {self.encode_seconds:.1f} s, sending {self.send_seconds:.1f} s)"
+            f" in {self.total_seconds:.1f} s, {self.per_second:.1f} a second (opening {self.open_seconds:.1f} s of worker time,"
+            f" encoding {self.encode_seconds:.1f} s, sending {self.send_seconds:.1f} s"
+            f"{f'; {self.bottleneck} is the bottleneck' if self.bottleneck else ''})"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -57,7 +75,12 @@ class Report:
                 "open": round(self.open_seconds, 3),
                 "encode": round(self.encode_seconds, 3),
                 "send": round(self.send_seconds, 3),
+                "find": round(self.find_seconds, 3),
+                "documents": round(self.document_seconds, 3),
+                "wait_for_opened": round(self.open_wait_seconds, 3),
+                "wait_for_engine": round(self.engine_wait_seconds, 3),
                 "total": round(self.total_seconds, 3),
             },
             "per_second": round(self.per_second, 1),
+            "bottleneck": self.bottleneck,
         }
