@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, TypeVar
@@ -69,9 +70,9 @@ class AsyncPictureIndex:
         if pool is not None and index is not None:
             await asyncio.to_thread(_close, pool, index)
 
-    async def search(self, query: str | Path, k: int = 10, filter: Filter | None = None) -> SearchResult:
+    async def search(self, query: str | Path, k: int = 10, filter: Filter | None = None, *, all: bool = False) -> SearchResult:
         """See `PictureIndex.search`."""
-        return await self._in_thread(self._opened.search, query, k, filter)
+        return await self._in_thread(partial(self._opened.search, all=all), query, k, filter)
 
     async def explain(self, query: str | Path, id: str) -> Hit:
         """See `PictureIndex.explain`."""

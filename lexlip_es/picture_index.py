@@ -23,12 +23,10 @@ from lexlip_es.lexicon import Lexicon
 from lexlip_es.mappings import REBUILD
 from lexlip_es.model_folder import open_model
 from lexlip_es.names import index_name
-from lexlip_es.queries import Filter, Hit, TermShare, exact_shares, explain_request, read_hit
+from lexlip_es.queries import MOST_HITS, Filter, Hit, TermShare, exact_shares, explain_request, read_hit
 from lexlip_es.report import Report
 from lexlip_es.searching import ClauseLimit, Searcher, SearchResult, Subject, read_index_meta
 from lexlip_es.weights import Row
-
-MOST_HITS = 10_000  # of one search: index.max_result_window, unless somebody changed it
 
 
 class PictureIndex:
@@ -117,10 +115,11 @@ class PictureIndex:
         run.stop = stop or run.stop
         return index_source(self.engine, run, source, self.name, field_type=field_type)
 
-    def search(self, query: str | Path, k: int = 10, filter: Filter | None = None) -> SearchResult:
+    def search(self, query: str | Path, k: int = 10, filter: Filter | None = None, *, all: bool = False) -> SearchResult:
         """The k best pictures (1 to 10,000) for a sentence (`str`) or for a picture file (`Path`).
 
-        filter: a clause of the engine's query language that a hit must match as well; it gives no score. Raises `UsageError`
+        filter: a clause of the engine's query language that a hit must match as well; it gives no score. all: show each of
+        several duplicates; else the best stands for its group (`hit.duplicates`, `result.folded`). Raises `UsageError`
         for a query without a word that the model knows, `UnknownIndexError` where there is no such index, `ModelMismatchError`
         where another model made it.
 
@@ -133,7 +132,7 @@ class PictureIndex:
         """
         if not 1 <= k <= MOST_HITS:
             raise UsageError(f"k is {k}: ask for 1 to {MOST_HITS} hits.")
-        return self._searcher().search(self._subject(query), k, filter=filter)
+        return self._searcher().search(self._subject(query), k, filter=filter, all=all)
 
     def explain(self, query: str | Path, id: str) -> Hit:
         """The picture of this id as a hit of the query, each term with exactly what it gave, heaviest first.

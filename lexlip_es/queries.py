@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from lexlip_es.weights import Row
 
 Filter = Mapping[str, Any]
 """A clause of the engine's query language that a hit must match, and that gives no score."""
+MOST_HITS = 10_000
+"""Of one search: `index.max_result_window`, unless somebody changed it."""
 _HEAVIEST_TOKEN = 64.0  # of neural_sparse: Lucene's FeatureField.newLinearQuery takes weights in (0, 64]
 # Lucene's explanation of a linear feature query, whose value is that term's share of the score.
 _EXPLAINED = re.compile(r"Linear function on the \S+ field for the (\S+) feature")
@@ -181,7 +184,10 @@ def term_shares(row: Row, stored: Mapping[str, float], lexicon: Lexicon) -> list
 
 @dataclass(frozen=True)
 class Hit:
-    """One ranked document. `caption` is given for text documents."""
+    """One ranked document. `caption` is given for text documents.
+
+    `group` is its `duplicate_group`; `duplicates` counts the hits of that group that were folded into this one, the best.
+    """
 
     id: str
     path: str
@@ -189,6 +195,8 @@ class Hit:
     terms: list[TermShare]
     collection: str = ""
     caption: str | None = None
+    group: str | None = None
+    duplicates: int = 0
 
     @property
     def full_path(self) -> str:
@@ -200,7 +208,20 @@ class Hit:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
-def read_hit(hit: Mapping[str, Any], row: Row, lexicon: Lexicon, *, with_caption: bool = False) -> Hit:
+def group_of(hit: Mapping[str, Any]) -> str:
+    """The group of duplicates of a hit of the engine's answer; of one that does not say, itself."""
+    return str((hit.get("_source") or {}).get("duplicate_group") or hit["_id"])
+
+
+def fold(hits: Sequence[Mapping[str, Any]], k: int) -> list[tuple[Mapping[str, Any], int]]:
+    """The k best groups of the engine's hits in their order: each group's best hit, and how many others it had."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for hit in hits:
+        groups.setdefault(group_of(hit), []).append(hit)
+    return [(group[0], len(group) - 1) for group in islice(groups.values(), k)]
+
+
+def read_hit(hit: Mapping[str, Any], row: Row, lexicon: Lexicon, *, with_caption: bool = False, duplicates: int = 0) -> Hit:
     """A hit of the engine's answer, made readable; a field that the server left out reads as empty."""
     source = hit.get("_source") or {}
     caption = source.get("caption") or []
@@ -212,4 +233,6 @@ def read_hit(hit: Mapping[str, Any], row: Row, lexicon: Lexicon, *, with_caption
         terms=term_shares(row, source.get("terms") or {}, lexicon),
         collection=str(source.get("collection", "")),
         caption=text if with_caption else None,
+        group=source.get("duplicate_group"),
+        duplicates=duplicates,
     )

@@ -17,11 +17,15 @@ from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.images import open_picture
 from lexlip_es.mappings import IndexMeta
 from lexlip_es.names import index_name
-from lexlip_es.queries import Filter, Hit, fit_clauses, read_hit, search_body
+from lexlip_es.queries import MOST_HITS, Filter, Hit, fit_clauses, fold, group_of, read_hit, search_body
 from lexlip_es.weights import Row, prepare_documents, prepare_queries
 
 # In the refusals of every version: "maxClauseCount is set to 1024", "... too many nested clauses; maxClauseCount is set to 1024"
 _REFUSED = re.compile(r"maxClauseCount is set to (\d+)")
+# "Result window is too large, from + size must be less than or equal to: [10000] but was [10001]"
+_WINDOW = re.compile(r"from \+ size must be less than or equal to: \[(\d+)\]")
+FEW_DUPLICATES = 10
+"""Hits asked for beyond k, from the start: mostly enough, so that no second search is needed for k groups."""
 
 
 def query_row(encoder: Encoder, text: str, k: int | None = None) -> Row:
@@ -97,7 +101,8 @@ class Subject:
 class SearchResult:
     """The hits of one search. `took_ms` is the engine's own time, `total_ms` the whole search's, encoding included.
 
-    `notes` say what a person should know about them, such as terms that the server could not take.
+    `folded` counts the duplicates that were met and not shown, each in its best hit's `duplicates`. `notes` say what a person
+    should know, such as terms that the server could not take.
     """
 
     query: str
@@ -108,6 +113,11 @@ class SearchResult:
     hits: list[Hit]
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def folded(self) -> int:
+        """How many duplicates were folded into the hits."""
+        return sum(hit.duplicates for hit in self.hits)
+
     def to_json(self) -> dict[str, Any]:
         """The result as design contract 9 gives it."""
         return {
@@ -117,6 +127,7 @@ class SearchResult:
             "took_ms": self.took_ms,
             "total_ms": round(self.total_ms, 2),
             "hits": [hit.to_json() for hit in self.hits],
+            **({"folded": self.folded} if self.folded else {}),
             **({"notes": self.notes} if self.notes else {}),
         }
 
@@ -200,6 +211,7 @@ class Searcher:
         """
         self.engine, self.encoder, self.index, self._form = engine, encoder, index_name(index), form
         self._limit = limit or ClauseLimit()
+        self._window = MOST_HITS
         self._look()
 
     def by_text(self, text: str, k: int = 10) -> SearchResult:
@@ -210,14 +222,22 @@ class Searcher:
         """The k best documents for a picture: its texts in a text index, similar pictures in a picture index."""
         return self.search(Subject.of(self.encoder, picture=picture), k)
 
-    def search(self, subject: Subject, k: int = 10, *, filter: Filter | None = None) -> SearchResult:
+    def search(self, subject: Subject, k: int = 10, *, filter: Filter | None = None, all: bool = False) -> SearchResult:
         """The k best documents (that match the filter, a clause of the engine's) for a subject that this model encoded.
+
+        Of pictures that are duplicates of each other the best stands for all, so that these are the k best groups, unless `all`
+        are wanted; texts are never folded. Fewer come where not even the 10,000 best hits are of k groups.
 
         Raises `ModelMismatchError` where the index was meanwhile rebuilt with another model.
         """
-        found = self.survive_swap(lambda: self._ask(subject.row, k, filter))
+        folds = not all and self.meta.kind == "picture"
+        found = self.survive_swap(lambda: self._ask(subject.row, k, filter, folds))
         lexicon, with_caption = self.encoder.model.lexicon, self.meta.kind == "text"
-        hits = [read_hit(hit, found.row, lexicon, with_caption=with_caption) for hit in found.answer["hits"]["hits"]]
+        ranked = found.answer["hits"]["hits"]
+        hits = [
+            read_hit(hit, found.row, lexicon, with_caption=with_caption, duplicates=others)
+            for hit, others in (fold(ranked, k) if folds else ((hit, 0) for hit in ranked))
+        ]
         total_ms = 1000 * (time.perf_counter() - subject.started)
         took_ms = int(found.answer["took"])
         return SearchResult(subject.name, self.index, self.encoder.model.identity, took_ms, total_ms, hits, found.notes)
@@ -252,11 +272,30 @@ class Searcher:
         hits = answer["hits"]["hits"]
         return not hits or any(hit["_index"] != self.meta.index for hit in hits)
 
-    def _ask(self, whole: Row, k: int, filter: Filter | None) -> Asked:
-        fields: Sequence[str] = ("path", "collection", "terms", *(("caption",) if self.meta.kind == "text" else ()))
+    def _ask(self, whole: Row, k: int, filter: Filter | None, folds: bool) -> Asked:
+        """What the server answers: k hits, or with `folds` as many as have k groups among them."""
+        own = "caption" if self.meta.kind == "text" else "duplicate_group"
+        fields: Sequence[str] = ("path", "collection", "terms", own)
+        size = max(k, min(k + max(FEW_DUPLICATES, k // 4), self._window)) if folds else k
+        took = 0
 
         def send(row: Row) -> JsonObject:
-            body = search_body(row, self.encoder.model.lexicon, k, dialect=self.dialect, fields=fields, filter=filter)
+            body = search_body(row, self.encoder.model.lexicon, size, dialect=self.dialect, fields=fields, filter=filter)
             return self.engine.search(self.index, body)
 
-        return self._limit.ask(whole, send, filter)
+        while True:
+            try:
+                found = self._limit.ask(whole, send, filter)
+            except LexlipError as error:
+                smaller = _WINDOW.search(str(error))
+                if smaller is None or size == k:
+                    raise
+                self._window = int(smaller[1])
+                size = max(k, self._window)
+                continue
+            hits = found.answer["hits"]["hits"]
+            took += int(found.answer["took"])
+            enough = not folds or len({group_of(hit) for hit in hits}) >= k
+            if enough or len(hits) < size or size >= self._window:
+                return Asked({**found.answer, "took": took}, found.row, found.notes)
+            size = min(4 * size, self._window)

@@ -14,6 +14,7 @@ def search(
         Path | None, typer.Option("--image", help="Look for what is like this picture: texts, or other pictures.")
     ] = None,
     k: Annotated[int, typer.Option("--k", min=1, max=10_000, help="How many hits.")] = 10,
+    show_all: Annotated[bool, typer.Option("--all", help="Show each of several duplicates, instead of the best one.")] = False,
     index: common.IndexOption = None,
     form: common.FormOption = None,
     model: common.ModelOption = None,
@@ -29,14 +30,17 @@ def search(
 
     encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
     subject = Subject.of(encoder, text, image)  # before the engine, which may have to be started
-    result = Searcher(common.connected(url, briefly=True), encoder, index, form).search(subject, k)
+    result = Searcher(common.connected(url, briefly=True), encoder, index, form).search(subject, k, all=show_all)
     for note in result.notes:
         common.say(note)
     if as_json:
         common.answer(result.to_json())
         return
     for place, hit in enumerate(result.hits, 1):
-        common.show(f"{place:3d}  {hit.score:8.4f}  {hit.full_path}" + (f"  {hit.caption}" if hit.caption else ""))
+        alike = f"  (and {hit.duplicates} like it)" if hit.duplicates else ""
+        common.show(f"{place:3d}  {hit.score:8.4f}  {hit.full_path}{alike}" + (f"  {hit.caption}" if hit.caption else ""))
         common.show("               " + "  ".join(f"{share.piece} {share.contribution:.3f}" for share in hit.terms[:8]))
+    if result.folded:
+        common.say(f"{result.folded} duplicates are not shown: --all shows them.")
     if not result.hits:
         common.say(f"nothing in {result.index} shares a term with the query.")
