@@ -24,7 +24,7 @@ RADIUS = 23
 COLOUR_STEPS = 2
 """How many steps any colour may differ by."""
 MOST_IN_BAND = 2_000
-"""Hashes that may share 16 bits and still be compared: more look-alikes than this are a kind of picture, not copies."""
+"""Hashes that may share 16 bits and be compared for that: a crowd of look-alikes, such as forms, must not cost hours."""
 COLUMNS = ("path", "collection", "content_hash", "duplicate_group", "perceptual_hash")
 _RECORD = np.dtype([("id", "V16"), ("content", "V32"), ("group", "V32"), ("looks", f"V{HASH_BYTES}"), ("has_looks", "?")])
 _BATCH = 10_000

@@ -67,11 +67,11 @@ def test_a_chain_of_neighbours_is_no_group() -> None:
         assert np.unpackbits(one ^ middle).sum() <= RADIUS
 
 
-def test_more_look_alikes_than_are_copies_are_left_apart() -> None:
+def test_of_a_crowd_of_look_alikes_few_are_compared_with_each_other() -> None:
     random = np.random.default_rng(0)
     one = made(1)[0]
     crowd = ascending([flipped(one, *random.choice(256, 3, replace=False)) for _ in range(MOST_IN_BAND * 3)])
-    assert len(near_pairs(crowd)) == 0
+    assert len(near_pairs(crowd)) < 0.05 * len(crowd) ** 2 / 2  # copies number tens or hundreds, and a crowd must not cost hours
     assert len(near_pairs(crowd[:100])) == 100 * 99 / 2
 
 
