@@ -113,8 +113,11 @@ def read_picture_file(path: Path) -> bytes:
         # Between the look and the opening a pipe may take the file's place: opened like this, it blocks nobody.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
         with os.fdopen(os.open(path, flags), "rb") as file:
-            _refuse_unless_regular(os.fstat(file.fileno()), path)
-            data = file.read(MAX_FILE_BYTES + 1)
+            status = os.fstat(file.fileno())
+            _refuse_unless_regular(status, path)
+            data = file.read(status.st_size + 1)  # Python sets aside all that it is asked for
+            if len(data) > status.st_size:  # it grows
+                data += file.read(MAX_FILE_BYTES + 1 - len(data))
     except FileNotFoundError as error:
         raise PictureError("The file does not exist (any more).", path) from error
     except PermissionError as error:
