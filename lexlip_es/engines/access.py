@@ -5,6 +5,7 @@ redirect followed, and no client can log it or show it in a `repr`.
 """
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -33,11 +34,11 @@ class Request:
 
 
 class Answer(NamedTuple):
-    """An answer as it came, whatever its status; `location` is where a redirect points."""
+    """An answer as it came, whatever its status; of `headers`, those that are looked at are `location` and `retry-after`."""
 
     status: int
     body: bytes | str
-    location: str | None = None
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ an answer later is checked here, so that a surprise is one sentence and not a st
 
 import math
 import re
+import time
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from lexlip_es.engines.errors import UnreadableAnswerError
@@ -111,6 +113,21 @@ def version_numbers(number: str) -> tuple[int, ...]:
     ((8, 19, 0), (0,))
     """
     return tuple(int(part) if re.fullmatch("[0-9]{1,9}", part) else 0 for part in number.split("-")[0].split("."))
+
+
+def seconds_asked(retry_after: str | None) -> float:
+    """The seconds of a `Retry-After` header (RFC 9110, 10.2.3: a number or a moment); 0 where it is missing or means nothing.
+
+    >>> seconds_asked("7"), seconds_asked("soon"), seconds_asked("Wed, 21 Oct 2015 07:28:00 GMT")
+    (7.0, 0.0, 0.0)
+    """
+    given = (retry_after or "").strip()
+    if re.fullmatch("[0-9]{1,9}", given):
+        return float(given)
+    try:
+        return max(0.0, parsedate_to_datetime(given).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _of(answer: Any, name: str, kind: type) -> Any:

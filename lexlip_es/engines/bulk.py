@@ -103,6 +103,7 @@ def _deliver(
         except TemporaryFailure as failure:
             if pause is None:
                 raise failure.error from failure
+            pause = policy.lengthened(pause, failure)
         else:
             for i, answer in zip(waiting, answers, strict=True):
                 if pause is None or answer.status not in OVERLOADED:

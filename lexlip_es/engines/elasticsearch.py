@@ -39,7 +39,7 @@ class ElasticsearchEngine(HttpEngine):
             self._pool.mark_dead(chosen)
             raise error.errors[0] from error
         self._pool.mark_live(chosen)
-        return Answer(meta.status, body, meta.headers.get("location"))
+        return Answer(meta.status, body, meta.headers)
 
     def close(self) -> None:
         """Close the connections; see `Engine.close`."""

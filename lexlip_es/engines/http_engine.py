@@ -256,7 +256,7 @@ class HttpEngine(ABC):
                 pause = next(pauses, None)
                 if pause is None or (failure.reached and not repeatable):
                     raise failure.error from failure
-                time.sleep(pause)
+                time.sleep(self._policy.lengthened(pause, failure))
 
     def _attempt(
         self, method: str, path: str, params: Mapping[str, str], body: bytes | None, index: str | None, seconds: float
@@ -293,14 +293,15 @@ class HttpEngine(ABC):
         if 200 <= status < 300 or (method == "HEAD" and status == 404):
             return status != 404 if method == "HEAD" else self._parsed(answer)
         if 300 <= status < 400:
-            raise redirect(self._where, answer.location)
+            raise redirect(self._where, answer.headers.get("location"))
         try:
             body = self._parsed(answer)
         except UnreadableAnswerError:  # a proxy's page: the status says enough
             body = None
         refused = refusal(self._where, status, body, index, login=self._login)
         if status in OVERLOADED:
-            raise TemporaryFailure(refused, status, reached=status != 429)
+            asked = answers.seconds_asked(answer.headers.get("retry-after"))
+            raise TemporaryFailure(refused, status, reached=status != 429, asked=asked)
         raise refused
 
     def _parsed(self, answer: Answer) -> Any:

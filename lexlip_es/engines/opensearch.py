@@ -45,7 +45,7 @@ class OpenSearchEngine(HttpEngine):
             cause: Any = error.info  # urllib3's
             raise cause from error
         self._transport.connection_pool.mark_live(connection)
-        return Answer(status, text, answered.get("location"))
+        return Answer(status, text, answered)
 
     def close(self) -> None:
         """Close the connections; see `Engine.close`."""

@@ -26,7 +26,7 @@ class PlainEngine(HttpEngine):
         answer = pool.urlopen(
             request.method, node.prefix + request.target, request.body, headers, retries=False, redirect=False, timeout=timeout
         )
-        return Answer(answer.status, answer.data, answer.headers.get("location"))
+        return Answer(answer.status, answer.data, answer.headers)
 
     def close(self) -> None:
         """Close the connections; see `Engine.close`."""
