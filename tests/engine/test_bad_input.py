@@ -20,10 +20,13 @@ from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import Engine
 from lexlip_es.engines.http_engine import HttpEngine
 from lexlip_es.engines.retries import RetryPolicy
-from lexlip_es.indexing import PictureFolder, Run, index_source
+from lexlip_es.indexing import index_source
+from lexlip_es.loading import Run
 from lexlip_es.mappings import index_body, index_meta
 from lexlip_es.model_folder import ModelFolder
-from tests.engine.conftest import FaultyProxy, OtherServer
+from lexlip_es.sources.folder import PictureFolder
+from tests.engine.conftest import OtherServer
+from tests.engine.fault_proxy import FaultProxy, answering
 from tests.engine.wire import Relay, serving
 from tests.made_model import COLOURS, make_model, paint_colours
 
@@ -38,7 +41,7 @@ class Scene:
     engine: Engine
     url: str
     other: OtherServer
-    proxy: FaultyProxy
+    proxy: FaultProxy
     model: ModelFolder
     pictures: Path
     stack: ExitStack
@@ -48,9 +51,9 @@ class Scene:
         self.other.answer = status, kind, body
         return self.other.url
 
-    def faulty(self, fault: str) -> str:
-        """The URL of a proxy before the real server that does this to every bulk request."""
-        self.proxy.faults.extend([fault] * 100)
+    def answering_loads(self, status: int) -> str:
+        """The URL of a gate before the real server that says this to every bulk request."""
+        self.proxy.usually = answering(status)
         return self.proxy.url
 
     def with_tls(self) -> str:
@@ -109,7 +112,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def scene(
-    engine: Engine, engine_url: str, other_server: OtherServer, proxy: FaultyProxy, model: ModelFolder, pictures: Path
+    engine: Engine, engine_url: str, other_server: OtherServer, proxy: FaultProxy, model: ModelFolder, pictures: Path
 ) -> Iterator[Scene]:
     with ExitStack() as stack:
         yield Scene(engine, engine_url, other_server, proxy, model, pictures, stack)
@@ -177,13 +180,13 @@ TABLE: dict[str, tuple[Place, str, str, int]] = {
     ),
     "no such index": (lambda scene: scene.url, "search", r"there is no index 'bad' on .*: make it with `lexlip-es index", 1),
     "413 to every bulk request": (
-        lambda scene: scene.faulty("413"),
+        lambda scene: scene.answering_loads(413),
         "index",
         r"left out red.png: .*a request was larger than .* accepts: raise its http.max_content_length",
         1,
     ),
     "429 for longer than anybody waits": (
-        lambda scene: scene.faulty("429"),
+        lambda scene: scene.answering_loads(429),
         "index",
         r"takes no more for now \(by the proxy\): try again later",
         1,

@@ -8,6 +8,7 @@ from lexlip_es.engines.bulk import bulk
 from lexlip_es.engines.opensearch import OpenSearchEngine
 from lexlip_es.engines.retries import RetryPolicy
 from lexlip_es.errors import LexlipError
+from tests.engine.fault_proxy import Fault, FaultProxy, answering, busy, die, drop, lose
 
 WHERE = {"server": "the server", "index": "pictures"}
 BRISK = RetryPolicy(attempts=4, first=0.01)
@@ -18,14 +19,16 @@ def documents(n: int) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def through(proxy: Any) -> Iterator[OpenSearchEngine]:
+def through(proxy: FaultProxy) -> Iterator[OpenSearchEngine]:
     engine = OpenSearchEngine(ConnectionSettings(urls=(proxy.url,)), loading=BRISK)
     yield engine
     engine.close()
 
 
-@pytest.mark.parametrize("fault", ["429", "drop", "lose"])
-def test_a_request_that_fails_twice_is_sent_three_times(through: OpenSearchEngine, proxy: Any, index: str, fault: str) -> None:
+@pytest.mark.parametrize("fault", [answering(429), drop, lose], ids=["429", "drop", "lose"])
+def test_a_request_that_fails_twice_is_sent_three_times(
+    through: OpenSearchEngine, proxy: FaultProxy, index: str, fault: Fault
+) -> None:
     proxy.faults.extend([fault, fault])
     assert [(result.id, result.ok) for result in through.bulk(index, documents(5))] == [(str(i), True) for i in range(5)]
     assert proxy.sent == [["0", "1", "2", "3", "4"]] * 3
@@ -33,35 +36,37 @@ def test_a_request_that_fails_twice_is_sent_three_times(through: OpenSearchEngin
     assert through.count(index) == 5
 
 
-def test_only_the_documents_that_failed_are_sent_again(through: OpenSearchEngine, proxy: Any, index: str) -> None:
-    proxy.faults.extend(["busy", "busy"])
+def test_only_the_documents_that_failed_are_sent_again(through: OpenSearchEngine, proxy: FaultProxy, index: str) -> None:
+    proxy.faults.extend([busy, busy])
     assert [(result.id, result.ok) for result in through.bulk(index, documents(5))] == [(str(i), True) for i in range(5)]
     assert proxy.sent == [["0", "1", "2", "3", "4"], ["1", "3"], ["3"]]
 
 
-def test_a_document_that_stays_unwelcome_is_reported(through: OpenSearchEngine, proxy: Any, index: str) -> None:
-    proxy.faults.extend(["busy"] * 4)
+def test_a_document_that_stays_unwelcome_is_reported(through: OpenSearchEngine, proxy: FaultProxy, index: str) -> None:
+    proxy.faults.extend([busy] * 4)
     last = list(through.bulk(index, documents(16)))[-1]
     assert (last.id, last.ok, last.status, last.error_type) == ("15", False, 429, "rejected_execution_exception")
 
 
-def test_a_request_that_is_too_large_is_halved(through: OpenSearchEngine, proxy: Any, index: str) -> None:
-    proxy.faults.extend(["413", "413"])
+def test_a_request_that_is_too_large_is_halved(through: OpenSearchEngine, proxy: FaultProxy, index: str) -> None:
+    proxy.faults.extend([answering(413)] * 2)
     results = list(through.bulk(index, documents(4)))
     assert all(result.ok for result in results)
     assert proxy.sent == [["0", "1", "2", "3"], ["0", "1"], ["0"], ["1"], ["2", "3"]]
-    proxy.faults.append("413")
+    proxy.faults.append(answering(413))
     assert [(result.ok, result.error_type) for result in through.bulk(index, documents(1))] == [(False, "too_large")]
 
 
-def test_an_engine_that_dies_during_a_load_ends_it_with_one_sentence(through: OpenSearchEngine, proxy: Any, index: str) -> None:
-    proxy.faults.append("die")
+def test_an_engine_that_dies_during_a_load_ends_it_with_one_sentence(
+    through: OpenSearchEngine, proxy: FaultProxy, index: str
+) -> None:
+    proxy.faults.append(die)
     with pytest.raises(EngineUnreachableError, match=proxy.url):
         list(through.bulk(index, documents(5)))
 
 
-def test_an_engine_that_stays_overloaded_ends_the_load(through: OpenSearchEngine, proxy: Any, index: str) -> None:
-    proxy.faults.extend(["429"] * 4)
+def test_an_engine_that_stays_overloaded_ends_the_load(through: OpenSearchEngine, proxy: FaultProxy, index: str) -> None:
+    proxy.faults.extend([answering(429)] * 4)
     with pytest.raises(LexlipError, match="takes no more for now"):
         list(through.bulk(index, documents(5)))
 
@@ -88,7 +93,7 @@ def test_what_is_wrong_with_a_document_is_in_its_result(engine: Engine, index: s
 
 
 @pytest.fixture
-def full_disk(engine: Engine, proxy: Any, index: str) -> Iterator[str]:
+def full_disk(engine: Engine, proxy: FaultProxy, index: str) -> Iterator[str]:
     """An index as the server leaves it when its disk reaches the flood stage.
 
     The server looks at its disk every half minute and lifts the block when there is room, so it is set anew before each request.
@@ -99,7 +104,7 @@ def full_disk(engine: Engine, proxy: Any, index: str) -> Iterator[str]:
 
 
 def test_a_full_disk_ends_the_load_with_one_sentence_at_its_first_chunk(
-    through: OpenSearchEngine, proxy: Any, full_disk: str
+    through: OpenSearchEngine, proxy: FaultProxy, full_disk: str
 ) -> None:
     read = []
 
@@ -115,7 +120,9 @@ def test_a_full_disk_ends_the_load_with_one_sentence_at_its_first_chunk(
     assert len(read) == 1_001
 
 
-def test_a_block_that_somebody_set_is_told_at_once(through: OpenSearchEngine, proxy: Any, engine: Engine, index: str) -> None:
+def test_a_block_that_somebody_set_is_told_at_once(
+    through: OpenSearchEngine, proxy: FaultProxy, engine: Engine, index: str
+) -> None:
     engine.put_settings(index, {"index": {"blocks": {"write": True}}})
     with pytest.raises(LexlipError, match="lift the block"):
         list(through.bulk(index, documents(5)))

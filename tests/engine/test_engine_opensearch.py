@@ -13,6 +13,7 @@ import trustme
 from lexlip_es.engines import ConnectionSettings, Engine, EngineUnreachableError, UnknownIndexError, connect
 from lexlip_es.engines.opensearch import OpenSearchEngine
 from lexlip_es.errors import LexlipError, UsageError
+from tests.engine.wire import Relay, serving
 
 DOG = {"terms": {"dog": 2.0, "##s": 1.0}, "path": "dog.jpg"}
 UNREADABLE = r"gave an answer that cannot be read: check LEXLIP_ES_URL\.$"
@@ -274,17 +275,16 @@ def test_tls_to_a_server_without_it_says_so(engine_url: str) -> None:
         connect(ConnectionSettings(urls=(engine_url.replace("http:", "https:"),)))
 
 
-def test_a_certificate_is_trusted_through_ca_certs_alone(proxy: Any, tmp_path: Path) -> None:
+def test_a_certificate_is_trusted_through_ca_certs_alone(engine_url: str, tmp_path: Path) -> None:
     authority, certificate = trustme.CA(), tmp_path / "certificate.pem"
     authority.cert_pem.write_to_path(str(certificate))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
-    proxy.socket = context.wrap_socket(proxy.socket, server_side=True)
-    url = f"https://localhost:{proxy.server_port}"
-    with pytest.raises(LexlipError, match=r"not trusted .*LEXLIP_ES_CA_CERTS"):
-        connect(ConnectionSettings(urls=(url,)))
-    trusting = ConnectionSettings.from_environment({"LEXLIP_ES_URL": url, "LEXLIP_ES_CA_CERTS": str(certificate)})
-    assert connect(trusting).info().number == "3.9.0"
+    with serving(Relay(engine_url, context)) as relay:
+        with pytest.raises(LexlipError, match=r"not trusted .*LEXLIP_ES_CA_CERTS"):
+            connect(ConnectionSettings(urls=(relay.url,)))
+        trusting = ConnectionSettings.from_environment({"LEXLIP_ES_URL": relay.url, "LEXLIP_ES_CA_CERTS": str(certificate)})
+        assert connect(trusting).info().number == "3.9.0"
 
 
 def test_a_second_node_serves_where_the_first_does_not_answer(engine_url: str) -> None:

@@ -33,7 +33,6 @@ from tests.engine.fault_proxy import (
     pass_on,
     swallow,
 )
-from tests.engine.wire import serving
 from tests.made_model import COLOURS, make_model
 from tests.servers.restarting import RestartingNode
 
@@ -72,14 +71,8 @@ def held(engine: Engine, index: str, number: int = NUMBER) -> None:
 
 
 @pytest.fixture
-def troubled(engine_url: str) -> Iterator[FaultProxy]:
-    with serving(FaultProxy(engine_url)) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def through(troubled: FaultProxy) -> Iterator[Engine]:
-    engine = OpenSearchEngine(ConnectionSettings(urls=(troubled.url,)), loading=BRISK)
+def through(proxy: FaultProxy) -> Iterator[Engine]:
+    engine = OpenSearchEngine(ConnectionSettings(urls=(proxy.url,)), loading=BRISK)
     yield engine
     engine.close()
 
@@ -99,40 +92,38 @@ def through(troubled: FaultProxy) -> Iterator[Engine]:
         pytest.param(cut_answer(500), id="cut within the answer"),
     ],
 )
-def test_a_fault_in_mid_bulk_loses_nothing(through: Engine, troubled: FaultProxy, index: str, fault: Fault) -> None:
-    troubled.faults.extend([pass_on, fault, fault])
+def test_a_fault_in_mid_bulk_loses_nothing(through: Engine, proxy: FaultProxy, index: str, fault: Fault) -> None:
+    proxy.faults.extend([pass_on, fault, fault])
     load(through, index)
 
 
 @pytest.mark.parametrize("fault", [pytest.param(swallow, id="black hole"), pytest.param(half_open, id="half open")])
 def test_a_connection_on_which_nothing_comes_back_is_given_up_and_its_documents_sent_again(
-    through: Engine, troubled: FaultProxy, index: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
+    through: Engine, proxy: FaultProxy, index: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_engine, "BULK_SECONDS", 2.0)
-    troubled.faults.extend([pass_on, fault])
+    proxy.faults.extend([pass_on, fault])
     load(through, index)
 
 
-def test_faults_of_every_kind_at_once_lose_nothing(through: Engine, troubled: FaultProxy, index: str) -> None:
+def test_faults_of_every_kind_at_once_lose_nothing(through: Engine, proxy: FaultProxy, index: str) -> None:
     storm = [answering(429), lose, pass_on, cut_answer(100), answering(503), drop, pass_on, cut_request(9), lose]
-    troubled.faults.extend(storm)
+    proxy.faults.extend(storm)
     load(through, index, 6_500)
-    assert not troubled.faults
+    assert not proxy.faults
 
 
-def test_a_gate_that_says_when_to_come_back_is_asked_no_sooner(through: Engine, troubled: FaultProxy, index: str) -> None:
+def test_a_gate_that_says_when_to_come_back_is_asked_no_sooner(through: Engine, proxy: FaultProxy, index: str) -> None:
     asked: list[float] = []
-    troubled.before_bulk = lambda: asked.append(time.monotonic())
-    troubled.faults.extend([answering(429, retry_after="1"), answering(503, retry_after="1")])
+    proxy.before_bulk = lambda: asked.append(time.monotonic())
+    proxy.faults.extend([answering(429, retry_after="1"), answering(503, retry_after="1")])
     load(through, index, 10)
     assert [later - sooner >= 1.0 for sooner, later in pairwise(asked)] == [True, True]
 
 
 @pytest.mark.parametrize("moment", ["soon", "-5", "Wed, 21 Oct 2015 07:28:00 GMT", "9" * 5_000, "999999999"])
-def test_a_gate_that_says_nonsense_is_asked_again_as_usual(
-    through: Engine, troubled: FaultProxy, index: str, moment: str
-) -> None:
-    troubled.faults.append(answering(429, retry_after=moment))
+def test_a_gate_that_says_nonsense_is_asked_again_as_usual(through: Engine, proxy: FaultProxy, index: str, moment: str) -> None:
+    proxy.faults.append(answering(429, retry_after=moment))
     began = time.monotonic()
     load(through, index, 10)
     assert time.monotonic() - began < 5
@@ -142,9 +133,7 @@ def test_a_load_is_patient_for_longer_than_a_server_takes_to_look_at_its_disk_ag
     assert min(sum(PATIENT.pauses()) for _ in range(100)) > 60
 
 
-def test_a_disk_that_fills_up_in_mid_load_is_waited_for(
-    through: Engine, engine: Engine, troubled: FaultProxy, index: str
-) -> None:
+def test_a_disk_that_fills_up_in_mid_load_is_waited_for(through: Engine, engine: Engine, proxy: FaultProxy, index: str) -> None:
     """Room that is made while the load runs, or a merge that ends, lets it go on as if nothing had been."""
     requests = 0
 
@@ -153,19 +142,19 @@ def test_a_disk_that_fills_up_in_mid_load_is_waited_for(
         requests += 1
         engine.put_settings(index, {"index": {BLOCK: True if 2 <= requests <= 4 else None}})
 
-    troubled.before_bulk = fill_up
+    proxy.before_bulk = fill_up
     load(through, index)
     assert requests == 6
 
 
-def test_a_document_that_is_refused_is_listed_and_the_others_go_on(through: Engine, troubled: FaultProxy, index: str) -> None:
+def test_a_document_that_is_refused_is_listed_and_the_others_go_on(through: Engine, proxy: FaultProxy, index: str) -> None:
     bad: dict[str, dict[str, Any]] = {
         "00007": {"colour": "red"},
         "01500": {"path": "x" * 40_000},
         "02499": {"terms": {"a": -1.0}},
     }
     sent = [{**each, "source": bad.get(each["_id"], each["source"])} for each in documents()]
-    troubled.faults.extend([lose, answering(429), lose, cut_answer(10)])
+    proxy.faults.extend([lose, answering(429), lose, cut_answer(10)])
     refused = {result.id: result.reason for result in through.bulk(index, sent) if not result.ok}
     assert list(refused) == list(bad)
     assert "[colour]" in str(refused["00007"]) and "max length 32766" in str(refused["01500"])
@@ -173,8 +162,8 @@ def test_a_document_that_is_refused_is_listed_and_the_others_go_on(through: Engi
     assert through.count(index) == NUMBER - 3
 
 
-def test_an_engine_that_stays_away_is_told_in_one_sentence(through: Engine, troubled: FaultProxy, index: str) -> None:
-    troubled.usually = lose
+def test_an_engine_that_stays_away_is_told_in_one_sentence(through: Engine, proxy: FaultProxy, index: str) -> None:
+    proxy.usually = lose
     with pytest.raises(EngineUnreachableError, match="does not answer"):
         list(through.bulk(index, documents()))
 
@@ -290,18 +279,18 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 def test_a_first_load_that_is_killed_is_ended_by_the_next_run_with_its_settings_restored(
-    start: Start, engine: Engine, troubled: FaultProxy, photos: Path
+    start: Start, engine: Engine, proxy: FaultProxy, photos: Path
 ) -> None:
-    troubled.usually = half_open
-    killed = start(troubled, photos)
-    wait_for(lambda: troubled.sent)
+    proxy.usually = half_open
+    killed = start(proxy, photos)
+    wait_for(lambda: proxy.sent)
     during = settings(engine)
     killed.kill()
     killed.communicate()
     assert during["refresh_interval"] == "-1" and during["number_of_replicas"] == "0"
     assert settings(engine) == during and during["aliases"] == {} and during["load"]
-    troubled.usually = pass_on
-    after = start(troubled, photos)
+    proxy.usually = pass_on
+    after = start(proxy, photos)
     answer, said = after.communicate(timeout=120)
     assert after.returncode == 0, said
     ended = settings(engine)
@@ -312,48 +301,48 @@ def test_a_first_load_that_is_killed_is_ended_by_the_next_run_with_its_settings_
 
 
 def test_an_index_that_serves_keeps_its_settings_while_more_is_loaded_into_it(
-    start: Start, engine: Engine, troubled: FaultProxy, photos: Path
+    start: Start, engine: Engine, proxy: FaultProxy, photos: Path
 ) -> None:
-    assert start(troubled, photos).wait(120) == 0
+    assert start(proxy, photos).wait(120) == 0
     engine.put_settings(FIRST, {"index": {"refresh_interval": "7s"}})
     before, seen = settings(engine), []
-    troubled.before_bulk = lambda: seen.append(settings(engine))
-    troubled.faults.extend([answering(429), lose, cut_answer(10)])
-    assert start(troubled, paint(photos, 60, 90)).wait(120) == 0
-    troubled.usually = half_open
-    killed = start(troubled, paint(photos, 90, 120))
+    proxy.before_bulk = lambda: seen.append(settings(engine))
+    proxy.faults.extend([answering(429), lose, cut_answer(10)])
+    assert start(proxy, paint(photos, 60, 90)).wait(120) == 0
+    proxy.usually = half_open
+    killed = start(proxy, paint(photos, 90, 120))
     wait_for(lambda: len(seen) >= 5)
     killed.kill()
     killed.communicate()
-    troubled.usually = pass_on
-    assert start(troubled, photos).wait(120) == 0
+    proxy.usually = pass_on
+    assert start(proxy, photos).wait(120) == 0
     assert seen == [before] * len(seen) and settings(engine) == before
     assert paths(engine) == names(120)
 
 
 def test_a_block_that_stays_ends_a_run_with_one_sentence_and_the_next_run_goes_on(
-    start: Start, engine: Engine, troubled: FaultProxy, photos: Path
+    start: Start, engine: Engine, proxy: FaultProxy, photos: Path
 ) -> None:
     """As after a full disk, which is waited for first; this block is one that somebody set, and told at once."""
-    assert start(troubled, photos).wait(120) == 0
+    assert start(proxy, photos).wait(120) == 0
     engine.put_settings(FIRST, {"index": {"blocks.write": True}})
-    run = start(troubled, paint(photos, 60, 90))
+    run = start(proxy, paint(photos, 60, 90))
     answer, said = run.communicate(timeout=120)
     engine.put_settings(FIRST, {"index": {"blocks.write": None}})
     assert run.returncode == 1 and answer == ""
     assert re.search(r"^lexlip-es: .* free disk space there or lift the block, then go on\.$", said, re.MULTILINE)
     assert "Traceback" not in said
-    assert start(troubled, photos).wait(120) == 0
+    assert start(proxy, photos).wait(120) == 0
     assert paths(engine) == names(90)
 
 
 def test_a_picture_that_the_engine_refuses_is_listed_and_the_others_are_indexed(
-    start: Start, engine: Engine, troubled: FaultProxy, photos: Path, model: ModelFolder
+    start: Start, engine: Engine, proxy: FaultProxy, photos: Path, model: ModelFolder
 ) -> None:
     body = index_body(index_meta(model, "picture", model.pruning.picture_terms))
     del body["mappings"]["properties"]["camera"]
     engine.create_index(FIRST, {**body, "aliases": {ALIAS: {}}})
-    run = start(troubled, photos)
+    run = start(proxy, photos)
     answer, said = run.communicate(timeout=120)
     assert run.returncode == 3, said
     refused = [f"{i:03}.png" for i in range(0, 60, 10)]
