@@ -7,10 +7,13 @@ The bare loop decodes a batch in a pool of threads, then encodes it with the pac
 pipeline's documents are written as the bulk lines that would go to an engine, and dropped: an engine on the same machine would
 take time of the same processors. `ratio_to_slower_stage` is the median over rounds of pipeline / min(decoding, encoding);
 `work_bound` is what is possible at most where both stages share the same processors: 1 / (1/decoding + 1/encoding).
+On a machine that does other things as well the rates say little; the processor time a picture (`cpu_ms`, of this process and of
+its workers) does, and its ratio is what the pipeline itself costs.
 """
 
 import argparse
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +23,7 @@ from typing import Any
 
 from lexlip_es.batches import batched
 from lexlip_es.decoding import Decoded, Decoders
-from lexlip_es.documents import Document, document_id, picture_document
+from lexlip_es.documents import Document, document_id, features
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines.bulk import bulk
 from lexlip_es.engines.protocol import BulkResult
@@ -83,9 +86,8 @@ class Bench:
     def _documents(self, batch: Sequence[tuple[Found, Decoded]], raw: SparseWeights) -> Iterator[Document]:
         weights, lexicon = prepare_documents(raw, 64), self.encoder.model.lexicon
         for i, (found, decoded) in enumerate(batch):
-            source = picture_document(
-                found, decoded.picture, decoded.content_hash, weights.row(i), lexicon, root="/", collection="bench"
-            )
+            source: dict[str, Any] = {"path": found.display_path, "content_hash": decoded.content_hash}
+            source["terms"] = features(weights.row(i), lexicon)
             yield {"_id": document_id("bench", found.relative), "source": source}
 
     def _send(self, documents: Iterable[Document]) -> Iterator[BulkResult]:
@@ -97,11 +99,21 @@ def _drop(payload: bytes) -> dict[str, Any]:
     return {"errors": False, "items": [{"index": {"_id": action["index"]["_id"], "status": 201}} for action in actions]}
 
 
-def rate(way: Callable[[], None], count: int) -> float:
-    """Pictures per second of wall time."""
-    started = time.perf_counter()
+def processor_seconds(pids: Sequence[int]) -> float:
+    """What this process and its workers have used until now (Linux)."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def measured(bench: Bench, way: Callable[[], None]) -> tuple[float, float]:
+    """Pictures per second of wall time, and milliseconds of processor time a picture."""
+    count, started, used = len(bench.items), time.perf_counter(), processor_seconds(bench.decoders.pids)
     way()
-    return count / (time.perf_counter() - started)
+    used = processor_seconds(bench.decoders.pids) - used
+    return count / (time.perf_counter() - started), 1000 * used / count
 
 
 def main() -> None:
@@ -118,11 +130,15 @@ def main() -> None:
     rounds = []
     for _ in range(options.rounds):
         ways = (bench.decoding, bench.encoding, bench.bare_loop, bench.pipeline)
-        rates = {way.__name__: rate(way, len(bench.items)) for way in ways}
+        both = {way.__name__: measured(bench, way) for way in ways}
+        rates = {name: rate for name, (rate, _) in both.items()}
         rates["work_bound"] = 1 / (1 / rates["decoding"] + 1 / rates["encoding"])
         rates["ratio_to_slower_stage"] = rates["pipeline"] / min(rates["decoding"], rates["encoding"])
         rates["ratio_to_bare_loop"] = rates["pipeline"] / rates["bare_loop"]
         rates["ratio_to_work_bound"] = rates["pipeline"] / rates["work_bound"]
+        cpu = {name: milliseconds for name, (_, milliseconds) in both.items()}
+        rates |= {f"{name}_cpu_ms": milliseconds for name, milliseconds in cpu.items()}
+        rates["cpu_ratio_bare_loop_to_pipeline"] = cpu["bare_loop"] / cpu["pipeline"]
         rounds.append(rates)
     bench.decoders.close()
     medians = {name: round(statistics.median(rates[name] for rates in rounds), 3) for name in rounds[0]}
