@@ -60,7 +60,7 @@ def open_picture_source(
     *,
     files: Path | None = None,
     captions: Path | None = None,
-    images: Path | None = None,
+    paths_below: Path | None = None,
     meta: Sequence[str] = (),
     exclude: Sequence[str] = (),
 ) -> PictureSource:
@@ -70,18 +70,18 @@ def open_picture_source(
     shards; a `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.json` or `.parquet` file is a table; anything else is a folder.
 
     files, captions: for a folder: names, one a line, of the only pictures to take; captions by name.
-    images: for a table: the folder that its paths are relative to (default: the table's own).
+    paths_below: for a table: the folder that its paths are relative to (default: the table's own).
     meta: for tables and shards: columns to keep, as `name:type`.
     exclude: for folders and shards: patterns of `.gitignore`.
     Raises `UsageError` for what does not go together, `LexlipError` for what is missing or cannot be read.
     """
     if "://" in where:
-        _only("a URL", files=files, captions=captions, images=images, meta=meta)
+        _only("a URL", files=files, captions=captions, paths_below=paths_below, meta=meta)
         from lexlip_es.sources.remote import RemoteFolder
 
         return RemoteFolder(where, exclude=exclude)
     if where.lower().endswith((".tar", ".tar.gz", ".tgz")) and not Path(where).is_dir():
-        _only("tar shards", files=files, captions=captions, images=images)
+        _only("tar shards", files=files, captions=captions, paths_below=paths_below)
         from lexlip_es.sources.shards import TarShards
 
         return TarShards(where, meta=meta, exclude=exclude)
@@ -89,8 +89,8 @@ def open_picture_source(
 
     if Path(where).suffix.lower() in TABLES and not Path(where).is_dir():
         _only("a table", files=files, captions=captions, exclude=exclude)
-        return PictureTable(Path(where), images=images, meta=meta)
-    _only("a folder", images=images, meta=meta)
+        return PictureTable(Path(where), images=paths_below, meta=meta)
+    _only("a folder", paths_below=paths_below, meta=meta)
     from lexlip_es.sources.folder import PictureFolder
 
     return PictureFolder(Path(where), files=files, captions=captions, exclude=exclude)
@@ -99,4 +99,4 @@ def open_picture_source(
 def _only(what: str, **given: object) -> None:
     for name, value in given.items():
         if value:
-            raise UsageError(f"{name} does not go with {what}: leave it out.")
+            raise UsageError(f"{name.replace('_', '-')} does not go with {what}: leave it out.")

@@ -135,6 +135,8 @@ class RemoteFolder:
             if name.rstrip("/") == folder.rstrip("/"):
                 if not at and info["type"] == "file" and not name.endswith("/") and info.get("size"):
                     raise LexlipError(f"{self.root} is a file, not a folder; give the folder that holds the pictures.")
+                if info["type"] == "directory" and name.endswith("/"):
+                    found.append((at + b"//", {"name": name, "type": "nameless"}))
                 continue  # an object that stands for its folder
             if not name.startswith(self._prefix):
                 continue  # a page's link to elsewhere
@@ -149,6 +151,8 @@ class RemoteFolder:
 
     def _look(self, relative: bytes, info: Info) -> Found | Skipped:
         path, shown = str(info["name"]), path_text(relative)
+        if info["type"] == "nameless":
+            return Skipped(shown, "A folder below has an empty name (//), so that what is in it cannot be listed.", hides=True)
         try:
             if info.get("islink") or info.get("size") is None:  # the listing tells of the link, or nothing
                 info = self._system.info(path)
