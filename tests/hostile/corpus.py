@@ -171,7 +171,16 @@ def truncated() -> Iterator[Case]:
 def lying() -> Iterator[Case]:
     """Extensions and headers that say what is not so."""
     for name, content in seeds().items():
-        ending = {"jpg": "png", "png": "tif", "webp": "jpg", "gif": "bmp", "bmp": "jpeg", "tif": "webp"}[name.rpartition(".")[2]]
+        ending = {
+            "jpg": "png",
+            "png": "tif",
+            "webp": "jpg",
+            "gif": "bmp",
+            "bmp": "jpeg",
+            "tif": "webp",
+            "avif": "jpg",
+            "heic": "jpg",
+        }[name.rpartition(".")[2]]
         corners = None if name in ("cmyk.jpg", "jpeg.tif") else CORNERS
         yield good(f"lying/{name.replace('.', '-')}.{ending}", content, corners=corners)
     made = seeds()

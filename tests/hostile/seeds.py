@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageCms
 from PIL.Image import Transpose
 
@@ -70,7 +71,8 @@ def _profile() -> bytes:
 
 
 def seeds() -> dict[str, bytes]:
-    """Name with extension -> a file that decodes to `quarters`."""
+    """Name with extension -> a file that decodes to `quarters`. Needs the extra `heif`."""
+    pillow_heif.register_heif_opener()
     picture = quarters()
     see_through = picture.convert("RGBA")
     made: dict[str, Callable[[], bytes]] = {
@@ -93,6 +95,8 @@ def seeds() -> dict[str, bytes]:
         "lzw.tif": lambda: saved(picture, "TIFF", compression="tiff_lzw"),
         "jpeg.tif": lambda: saved(picture, "TIFF", compression="jpeg", quality=95),
         "deflate.tif": lambda: saved(picture, "TIFF", compression="tiff_adobe_deflate"),
+        "still.avif": lambda: saved(picture, "AVIF", quality=95, subsampling="4:4:4"),
+        "still.heic": lambda: saved(picture, "HEIF", quality=95, chroma=444),
         "pages.tif": lambda: saved(picture, "TIFF", save_all=True, append_images=frames(2)),
     }
     return {name: make() for name, make in made.items()}

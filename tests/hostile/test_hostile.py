@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.fuzz_pictures import damaged
 from lexlip_es.decode_worker import Work, decode_place
 from lexlip_es.decoding import Decoded, Decoders
 from lexlip_es.entries import Found
@@ -80,6 +81,15 @@ def test_every_file_is_the_right_picture_or_has_its_reason(corpus: tuple[Path, l
     complaints = {case.name: text for case in cases if (text := complaint(case, met.get(case.name)))}
     assert complaints == {}
     assert set(met) == {case.name for case in cases}
+    assert decoders.lost == 0
+
+
+def test_damaged_files_by_the_hundred_each_end_as_a_picture_or_a_sentence() -> None:
+    with Decoders(SPEC, workers=2) as decoders:
+        results = list(decoders.decode(damaged(400, seed=1), 16))
+    assert len(results) == 400
+    for _, outcome in results:
+        assert isinstance(outcome, Decoded) or outcome.reason.endswith(".")
     assert decoders.lost == 0
 
 
