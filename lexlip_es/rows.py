@@ -142,4 +142,10 @@ def is_object(line: str) -> bool:
 
 def is_text(value: object) -> bool:
     """Tell whether a value is a text that can be written as UTF-8: JSON can spell half of a surrogate pair."""
-    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -44,17 +44,24 @@ def read_schema(declared: Sequence[str]) -> dict[str, str]:
 
 def read_extras(values: Mapping[str, object], schema: Mapping[str, str]) -> Extras:
     """What a row says, its columns' names in small letters; a declared column is not a caption or a tag too. Raises `Misfit`."""
-    free = values.keys() - {name.lower() for name in schema}
+    declared = {name.lower() for name in schema}
     meta = {}
     for name, kind in schema.items():
         value = _typed(name, values.get(name.lower()), kind)
         if value is not None:
             meta[name] = value
     return Extras(
-        captions=_texts(values, next((name for name in CAPTION_COLUMNS if name in free), None)),
-        tags=_texts(values, next((name for name in TAG_COLUMNS if name in free), None), _separated),
+        captions=_texts(values, _first(CAPTION_COLUMNS, values, declared)),
+        tags=_texts(values, _first(TAG_COLUMNS, values, declared), _separated),
         meta=meta,
     )
+
+
+def _first(names: Sequence[str], values: Mapping[str, object], declared: set[str]) -> str | None:
+    for name in names:
+        if name in values and name not in declared:
+            return name
+    return None
 
 
 def _texts(
