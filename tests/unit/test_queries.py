@@ -170,6 +170,7 @@ def test_a_hit_reads_as_the_contract_gives_it() -> None:
         "score": 1.5,
         "terms": [{"term": "dog", "piece": "dog", "query_weight": 2.0, "picture_weight": 0.75, "contribution": 1.5}],
         "collection": "/photos",
+        "duplicates": 0,
     }
     assert hit.full_path == "/photos/a/dog.jpg"
 
