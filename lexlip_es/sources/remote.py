@@ -2,7 +2,8 @@
 
 Credentials and endpoints come from where each file system looks for them (AWS's environment and files; `FSSPEC_S3_ENDPOINT_URL`,
 `FSSPEC_SFTP_PASSWORD` and the like). A password or a signature within the URL works, and is in nothing that is shown or stored.
-The walk lists a folder at a time and reads no content. fsspec, the extra `remote`, is imported only here; s3fs is the extra `s3`.
+The walk lists a folder at a time and reads no content; an `https://` listing has no times, so that a change
+shows in the size alone. fsspec, the extra `remote`, is imported only here; s3fs is the extra `s3`.
 """
 
 import os
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from lexlip_es.entries import Found, Skipped, moment, path_text
 from lexlip_es.errors import LexlipError, UsageError
@@ -33,7 +35,8 @@ class RemoteFile:
 
     system: Any = field(repr=False)
     """The fsspec file system, which may hold credentials."""
-    path: str
+    path: str = field(repr=False)
+    """As the file system wants it, which for some is the whole URL."""
     size: int | None
     """As listed, in bytes; None where the listing did not say."""
 
@@ -76,6 +79,7 @@ class RemoteFolder:
         self._excluded = Exclusion(exclude)
         shown = without_secrets(url)
         self._system, self._folder = _open(url, shown)
+        self._is_page = "http" in _protocols(self._system)
         if "file" in _protocols(self._system):
             shown = f"file://{self._folder}"
         self.root = path_text(os.fsencode(shown.rstrip("/") if not shown.endswith("://") else shown))
@@ -141,6 +145,7 @@ class RemoteFolder:
             if not name.startswith(self._prefix):
                 continue  # a page's link to elsewhere
             below = name[len(self._prefix) :].strip("/").encode("utf-8", "surrogateescape")
+            below = unquote_to_bytes(below) if self._is_page else below
             is_folder = info["type"] == "directory"
             if not below or below.rpartition(b"/")[2].startswith(b".") or below + b"/" * is_folder in self._excluded:
                 continue

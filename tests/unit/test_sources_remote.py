@@ -4,8 +4,11 @@ import logging
 import os
 import pickle
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
@@ -161,6 +164,30 @@ def test_objects_that_stand_for_folders_and_empty_names_end_no_walk(s3: str, mon
     assert list(found(source)) == ["sub/a.jpg"]
     assert skipped(source) == {"//": "A folder below has an empty name (//), so that what is in it cannot be listed."}
     assert list(found(open_picture_source(f"s3://{bucket}"))) == ["photos/sub/a.jpg"]
+
+
+def test_a_page_that_lists_files_is_a_folder_and_shows_no_password(tmp_path: Path) -> None:
+    write(f"file://{tmp_path}", "p/a.jpg", "p/sub/\u00e9.jpg", "p/notes.txt")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"127.0.0.1:{server.server_port}"
+        source = open_picture_source(f"http://me:secret@{address}/p/")
+        entries = found(source)
+        assert source.root == f"http://{address}/p"
+        assert {name: entry.place.read() for name, entry in entries.items()} == {
+            "a.jpg": b"p/a.jpg",
+            "sub/\u00e9.jpg": "p/sub/\u00e9.jpg".encode(),
+        }
+        assert "secret" not in repr(entries)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def test_links_pipes_and_closed_folders_of_a_local_url(tmp_path: Path) -> None:
