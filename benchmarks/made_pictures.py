@@ -98,7 +98,7 @@ def _write_tower(path: Path, rng: np.random.Generator, terms: NDArray[np.int64])
         helper.make_node("Gather", ["ids", "places"], ["terms"]),
     ]
     constants = [
-        numpy_helper.from_array(np.float32(1 / 255), "scale"),
+        numpy_helper.from_array(np.array(1 / 255, np.float32), "scale"),
         drawn("kernel1", first, 3, 8, 8),
         drawn("kernel2", second, first, 4, 4),
         drawn("head", second, _TERMS),
