@@ -16,10 +16,12 @@ from lexlip_es.dialects import dialect_of_form
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, Engine, connect
 from lexlip_es.evaluating import CaptionedPictures, read_captioned_pictures
-from lexlip_es.indexing import PictureFolder, Run, index_source
+from lexlip_es.indexing import index_source
+from lexlip_es.loading import Run
 from lexlip_es.model_folder import open_model
 from lexlip_es.queries import search_body
 from lexlip_es.searching import query_row
+from lexlip_es.sources.folder import PictureFolder
 from tests.servers import start
 
 INDEX = "pictures"
@@ -58,7 +60,7 @@ def main() -> None:
     server = start("opensearch-3.6.0-neural")
     try:
         engine = connect(ConnectionSettings(urls=(server.url,)))
-        index_source(engine, Run.of(encoder, options.images), PictureFolder(options.images, options.files), INDEX)
+        index_source(engine, Run.of(encoder, options.images), PictureFolder(options.images, files=options.files), INDEX)
         ways = {"query_text, bert-uncased": by_text, "query_tokens, our table": by_terms}
         print(json.dumps({"model": model.label} | {name: recall(engine, data, body) for name, body in ways.items()}))
     finally:

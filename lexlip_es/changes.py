@@ -16,7 +16,7 @@ from typing import Literal
 
 from lexlip_es.batches import batched
 from lexlip_es.documents import document_id
-from lexlip_es.entries import Found, Skipped
+from lexlip_es.entries import Found, Place, Skipped
 from lexlip_es.holdings import Held, Holdings, milliseconds
 from lexlip_es.images import PictureError, content_hash
 from lexlip_es.shards import WHOLE, Shard
@@ -28,21 +28,32 @@ _READ_AT_ONCE = 64  # files whose content is looked at together, to see whether 
 
 @dataclass(frozen=True)
 class Encode:
-    """A picture whose content is new."""
+    """A picture whose content is new; decoders take it for its `place` and `display_path`."""
 
     found: Found
     id: str
     fate: Fate
 
+    @property
+    def place(self) -> Place:
+        """Where its content is."""
+        return self.found.place
+
+    @property
+    def display_path(self) -> str:
+        """Its path as people know it."""
+        return self.found.display_path
+
 
 @dataclass(frozen=True)
 class Reuse:
-    """A picture of known content: `source` is the id of a document that has its terms."""
+    """A picture of known content: `source` is the id of a document that has its terms, which may be its own."""
 
     found: Found
     id: str
     fate: Fate
     source: str
+    content_hash: str
 
 
 @dataclass(frozen=True)
@@ -60,8 +71,8 @@ Task = Encode | Reuse | Same | Skipped
 class Comparison:
     """Compares the entries found under `root` with what the engine holds of a collection.
 
-    Only those of a shard. `hidden` and `reused` are filled on the way: the paths behind which pictures could not be seen, and the
-    contents that were met again at another place.
+    Only those of a shard. `hidden` is filled on the way with the paths behind which pictures could not be seen; `reused`, by who
+    makes the documents, with the contents that have one at another place now.
     """
 
     held: Holdings
@@ -107,11 +118,10 @@ class Comparison:
         if isinstance(found, PictureError):
             return Skipped(look.found.display_path, found.reason)
         if look.held is not None and look.held.content_hash == found:
-            return Reuse(look.found, look.id, "unchanged", look.id)
+            return Reuse(look.found, look.id, "unchanged", look.id, found)
         twin = self.held.with_content(found)
         if twin is not None:
-            self.reused.add(found)
-            return Reuse(look.found, look.id, "added" if look.held is None else "changed", twin.id)
+            return Reuse(look.found, look.id, "added" if look.held is None else "changed", twin.id, found)
         return Encode(look.found, look.id, "added" if look.held is None else "changed")
 
 

@@ -9,9 +9,11 @@ from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import connect, embedded
 from lexlip_es.engines.node.places import Places
 from lexlip_es.engines.settings import ConnectionSettings
-from lexlip_es.indexing import PictureFolder, Run, index_source
+from lexlip_es.indexing import index_source
+from lexlip_es.loading import Run
 from lexlip_es.model_folder import ModelFolder, starter_path
 from lexlip_es.searching import Searcher, SearchResult
+from lexlip_es.sources.folder import PictureFolder
 
 INDEX = "lexlip-demo"
 

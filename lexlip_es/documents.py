@@ -1,16 +1,18 @@
 """Weights to documents: pure functions, no client, no I/O (design contract 2)."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from lexlip_es.entries import Found
 from lexlip_es.images import Picture
 from lexlip_es.lexicon import Lexicon
+from lexlip_es.sources import Extras
 from lexlip_es.weights import Row
 
 Document = dict[str, Any]
 """`{"_id": ..., "source": {...}}`, as `Engine.bulk` takes it."""
+SAID = ("caption", "tags", "meta")  # the fields that come from what a source says of a picture
 TOP_TERMS = 16  # readable words for people, tag clouds and filters
 
 
@@ -40,6 +42,24 @@ def _term_fields(row: Row, lexicon: Lexicon) -> dict[str, Any]:
     }
 
 
+def said_fields(extras: Extras) -> dict[str, Any]:
+    """What a source says of a picture, as fields of its document, without the empty ones."""
+    fields = {"caption": list(extras.captions), "tags": list(extras.tags), "meta": dict(extras.meta)}
+    return {field: value for field, value in fields.items() if value}
+
+
+def _place_fields(found: Found, collection: str, root: str) -> dict[str, Any]:
+    folders = ancestors(found.display_path)
+    return {
+        "collection": collection,
+        "root": root,
+        "path": found.display_path,
+        **({"folder": folders} if folders else {}),
+        "file_size": found.size,
+        "modified": found.modified,
+    }
+
+
 def picture_document(
     found: Found,
     picture: Picture,
@@ -48,28 +68,36 @@ def picture_document(
     lexicon: Lexicon,
     *,
     collection: str,
-    captions: Sequence[str] = (),
+    root: str,
+    said: Mapping[str, Any],
 ) -> dict[str, Any]:
     """A picture's document. `row` = (terms, weights), pruned, normalised and truncated by `prepare_documents`."""
-    optional = {
-        "folder": ancestors(found.display_path),
+    optional: dict[str, Any] = {
         "taken_at": picture.taken_at,
         "camera": picture.camera,
         "perceptual_hash": picture.perceptual_hash,
-        "caption": list(captions),
     }
+    if picture.location is not None:
+        optional["location"] = dict(zip(("lat", "lon"), picture.location, strict=True))
     return {
         **_term_fields(row, lexicon),
-        "collection": collection,
-        "path": found.display_path,
-        "file_size": found.size,
-        "modified": found.modified,
+        **_place_fields(found, collection, root),
         "content_hash": content_hash,
         "duplicate_group": content_hash,
         "width": picture.width,
         "height": picture.height,
         **{field: value for field, value in optional.items() if value},
+        **said,
     }
+
+
+def document_again(
+    document: Mapping[str, Any], found: Found, *, collection: str, root: str, said: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The document of a picture with the same content as another one's, at its own place; said: None keeps what that one says."""
+    another = {"collection", "root", "path", "folder", "file_size", "modified"} | (set() if said is None else set(SAID))
+    kept = {field: value for field, value in document.items() if field not in another}
+    return {**kept, **_place_fields(found, collection, root), "duplicate_group": document["content_hash"], **(said or {})}
 
 
 def text_document(key: str, text: str, row: Row, lexicon: Lexicon, *, collection: str) -> dict[str, Any]:

@@ -24,13 +24,13 @@ from lexlip_es.entries import path_text
 from lexlip_es.errors import LexlipError
 from lexlip_es.evaluation import Hits, Ranks, Recall, rank_of_best, ranks, recall_intervals
 from lexlip_es.images import open_picture
-from lexlip_es.indexing import TEXT_BATCH
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.model_folder import ModelFolder, Pruning
 from lexlip_es.names import index_name
 from lexlip_es.queries import ranking_body
 from lexlip_es.searching import ClauseLimit, read_index_meta
 from lexlip_es.sparsity import Sparsity
+from lexlip_es.texts import TEXT_BATCH
 from lexlip_es.weights import SparseWeights, prepare_documents, prepare_queries, reference_scores
 
 _SEARCHES_AT_ONCE = 50

@@ -3,16 +3,17 @@
 import gzip
 import json
 import os
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from lexlip_es.dialects import Family, field_type_of
-from lexlip_es.documents import bulk_action
+from lexlip_es.documents import Document, bulk_action
+from lexlip_es.engines.protocol import BulkResult, JsonObject
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.indexing import Run, Source
+from lexlip_es.loading import Run, Source, kind_of, load
 from lexlip_es.mappings import index_body, index_meta
 from lexlip_es.names import index_name
 from lexlip_es.report import Report
@@ -28,6 +29,25 @@ def index_file(out: Path) -> Path:
     raise UsageError(f"{out} must end in .ndjson or .ndjson.gz.")
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """A file of bulk lines as a `Store` that remembers nothing; documents come one after the other, in the source's order."""
+
+    file: IO[bytes]
+    alias: str
+    senders: int = 1
+
+    def send(self, documents: Iterable[Document]) -> Iterator[BulkResult]:
+        """See `Store.send`."""
+        for document in documents:
+            self.file.write(_line(bulk_action(self.alias, document["_id"])) + _line(document["source"]))
+            yield BulkResult(document["_id"], True, 201)
+
+    def read(self, ids: Sequence[str], fields: Sequence[str] | None = None) -> Mapping[str, JsonObject]:
+        """See `Store.read`."""
+        return {}
+
+
 class _Interrupted(Exception):
     """Leaves the files unwritten."""
 
@@ -39,24 +59,21 @@ def export_source(run: Run, source: Source, out: Path, index: str | None = None,
     appear whole or not at all: an interrupted run leaves what was there before. Raises `LexlipError` for a file that cannot be
     written.
     """
-    body_file, alias = index_file(out), index_name(index, source.kind)
-    meta = index_meta(run.encoder.model, source.kind, run.terms, field_type_of(family))
+    kind = kind_of(source)
+    body_file, alias = index_file(out), index_name(index, kind)
+    meta = index_meta(run.encoder.model, kind, run.terms, field_type_of(family))
     body = index_body(meta, family=family) | {"aliases": {alias: {}}}
-    started = time.perf_counter()
     try:
         # Left in reverse order: the new body is in place before the new lines are, never new lines beside an old body.
         with suppress(_Interrupted), _whole(out) as lines, _whole(body_file) as file:
             file.write(json.dumps(body, indent=2).encode() + b"\n")
-            for document in source.documents(run):
-                lines.write(_line(bulk_action(alias, document["_id"])) + _line(document["source"]))
-                run.report.indexed += 1
+            load(run, source, _Lines(lines, alias))
             if run.report.interrupted:
-                run.report.indexed = 0
+                run.report.indexed = run.report.added = 0
                 run.report.notes.append(f"{out} was not written.")
                 raise _Interrupted
     except OSError as error:
         raise LexlipError(f"{out} cannot be written ({error.strerror}): choose another place with --out.") from error
-    run.report.total_seconds = time.perf_counter() - started
     return run.report
 
 

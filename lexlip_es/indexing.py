@@ -1,239 +1,185 @@
-"""From a folder of pictures (or a file of texts) to documents in an index: find, open, encode, send, report.
+"""Bringing an index up to date with a source: load what is new, then take out what is gone, then group what looks the same.
 
-The parts are generators, so that pictures stream through and memory stays flat. A picture ends as a document or as a line of the
-report that says why not.
+The index itself is the only state. A run that was killed at any moment is simply run again: what was done is seen to be done.
 """
 
-import os
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import chain
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-from lexlip_es.batches import batched
-from lexlip_es.captions import Captions, Text, read_captions, read_names, read_texts
+from lexlip_es.changes import MOST_GONE, Comparison, Encode, Reuse, Same, below
 from lexlip_es.dialects import FieldType
-from lexlip_es.documents import Document, document_id, picture_document, text_document
-from lexlip_es.encoders import Encoder
+from lexlip_es.duplicates import group_duplicates
 from lexlip_es.engines.protocol import Engine
-from lexlip_es.entries import Found, Skipped, path_text
+from lexlip_es.entries import Skipped
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.finding import find_pictures
-from lexlip_es.images import Picture, PictureError, content_hash, open_picture
-from lexlip_es.machine import cpus
-from lexlip_es.names import Kind, index_name
+from lexlip_es.holdings import Held, Holdings, read_documents, read_holdings
+from lexlip_es.loading import IndexStore, Run, Source, kind_of, load
+from lexlip_es.names import index_name
 from lexlip_es.report import Report
-from lexlip_es.target import open_target
-from lexlip_es.weights import prepare_documents
+from lexlip_es.shards import WHOLE
+from lexlip_es.sources import PictureSource, open_picture_source
+from lexlip_es.target import Target, find_target, open_target
+from lexlip_es.texts import TextFile
 
-Opened = tuple[Found, Picture, str]  # the file, its pixels, the hash of its content
-TEXT_BATCH = 256
-
-
-@dataclass
-class Run:
-    """What one run shares: the encoder, the number of terms a document keeps, the collection, the report and a way to stop."""
-
-    encoder: Encoder
-    terms: int
-    collection: str
-    report: Report = field(default_factory=Report)
-    stop: threading.Event = field(default_factory=threading.Event)
-    progress: Callable[[], None] = lambda: None
-
-    @classmethod
-    def of(cls, encoder: Encoder, source: Path, *, collection: str | None = None, terms: int | None = None) -> "Run":
-        """A run over a source; by default the collection is its absolute path, and terms is what the model was tuned for."""
-        # abspath and not absolute(): `../photos` and `photos` must be one collection; links stay, as in `find_pictures`.
-        name = collection or path_text(os.fsencode(os.path.abspath(source)))
-        return cls(encoder, terms or encoder.model.pruning.picture_terms, name)
-
-
-class Source(Protocol):
-    """Something to index: pictures or texts."""
-
-    kind: Kind
-
-    def documents(self, run: Run) -> Iterator[Document]:
-        """Make the documents, and note in the run's report what cannot be one."""
-        ...
+NO_CAPTIONS = Path("-")  # in the place of a captions file: this folder has none
 
 
 def index_source(
-    engine: Engine, run: Run, source: Source, index: str | None = None, *, field_type: FieldType | None = None
+    engine: Engine,
+    run: Run,
+    source: Source,
+    index: str | None = None,
+    *,
+    field_type: FieldType | None = None,
+    keep_missing: bool = False,
+    even_if_many: bool = False,
 ) -> Report:
-    """Index a source under an alias (default `pictures` or `texts`); `field_type` as for `open_target`.
+    """Bring the documents of a source under an alias (default `pictures` or `texts`) up to date.
 
-    Raises `LexlipError` for a dead engine or an index that does not fit; what was done until then is in the run's report.
+    New and changed pictures are encoded, moved ones keep their terms, and documents whose files are gone from the source's root
+    are removed, unless `keep_missing`, and unless they are more than a fifth, which `even_if_many` allows. `field_type` as for
+    `open_target`. Raises `LexlipError` for a dead engine or an index that does not fit; what was done until then is in the run's
+    report.
     """
-    alias = index_name(index, source.kind)
-    with open_target(engine, alias, run.encoder.model, source.kind, run.terms, field_type=field_type) as target:
-        send_documents(engine, target.index, run, source.documents(run))
-        target.complete = not run.report.interrupted
+    alias = index_name(index, kind_of(source))
+    with open_target(engine, alias, run.encoder.model, kind_of(source), run.terms, field_type=field_type) as target:
+        store = IndexStore(engine, target.index)
+        if isinstance(source, TextFile):
+            load(run, source, store)
+        else:
+            _bring_up_to_date(engine, run, source, store, keep_missing, even_if_many)
+        target.complete = not run.report.interrupted and run.shard == WHOLE
     return run.report
 
 
-def open_source(
-    pictures: Path | None, texts: Path | None, *, files: Path | None = None, captions: Path | None = None
-) -> tuple[Source, Path]:
-    """The one source that is given, looked at before any server is, and its place.
-
-    Raises `UsageError` unless it is exactly one, `LexlipError` for a folder or file that is missing, empty or cannot be read.
-    """
-    if pictures and not texts:
-        return PictureFolder(pictures, files, captions), pictures
-    if texts and not pictures:
-        return TextFile(texts, files), texts
-    raise UsageError("index one thing at a time: give a folder with --images, or a file with --texts.")
-
-
-class PictureFolder:
-    """The pictures under a folder, or those of them that a list names, with captions where there are any."""
-
-    kind: Kind = "picture"
-
-    def __init__(self, root: Path, files: Path | None = None, captions: Path | None = None) -> None:
-        """Find the first picture and read the captions; raises `LexlipError` for a missing or empty folder or a bad file."""
-        found = find_pictures(root, files=read_names(files) if files else None)
-        first = next(found, None)
-        self._entries = found if first is None else chain([first], found)
-        self._captions = read_captions(captions) if captions else Captions()
-        self._whole = files is None
-
-    @property
-    def has_captions(self) -> bool:
-        """Whether captions were given."""
-        return bool(self._captions)
-
-    def documents(self, run: Run) -> Iterator[Document]:
-        """Open, encode and describe the pictures; what cannot be opened goes to the report's `skipped`.
-
-        Ends early, after what is already open, when `run.stop` is set.
-        """
-        lexicon = run.encoder.model.lexicon
-        for batch in batched(_opened(run, self._entries), run.encoder.batch_size):
-            started = time.perf_counter()
-            weights = prepare_documents(run.encoder.encode_pictures([picture.pixels for _, picture, _ in batch]), run.terms)
-            run.report.encode_seconds += time.perf_counter() - started
-            for i, (found, picture, file_hash) in enumerate(batch):
-                captions = self._captions.of(found.relative)
-                source = picture_document(
-                    found, picture, file_hash, weights.row(i), lexicon, collection=run.collection, captions=captions
-                )
-                yield {"_id": document_id(run.collection, found.relative), "source": source}
-        unused = self._captions.unused
-        if unused and self._whole and not run.report.interrupted:
-            run.report.notes.append(
-                f"{len(unused)} of {len(self._captions)} captioned pictures were not indexed, {unused[0]} among them: "
-                "names in the captions file are relative to the folder of pictures."
-            )
-
-
-class TextFile:
-    """The texts of a file, to be found by a picture; with a list of pictures, only the texts of those."""
-
-    kind: Kind = "text"
-
-    def __init__(self, path: Path, files: Path | None = None) -> None:
-        """Read the texts; raises `LexlipError` for a bad file or one without any."""
-        wanted = set(read_names(files)) if files else None
-        self._texts = [text for text in read_texts(path) if wanted is None or text.picture in wanted]
-        if not self._texts:
-            raise LexlipError(f"{path} has no text to index: give one a line, or a table with a caption column.")
-
-    def documents(self, run: Run) -> Iterator[Document]:
-        """Encode and describe the texts; one without any term goes to the report's `skipped`."""
-        for batch in batched(self._texts, TEXT_BATCH):
-            if run.stop.is_set():
-                run.report.interrupted = True
-                return
-            yield from self._batch(run, batch)
-
-    def _batch(self, run: Run, batch: list[Text]) -> Iterator[Document]:
-        started = time.perf_counter()
-        weights = prepare_documents(run.encoder.encode_texts([text.text for text in batch]), run.terms)
-        run.report.encode_seconds += time.perf_counter() - started
-        for i, text in enumerate(batch):
-            run.progress()
-            row = weights.row(i)
-            if not len(row[0]):
-                run.report.skipped.append((text.key, "The text has no word that this model knows."))
-                continue
-            source = text_document(text.key, text.text, row, run.encoder.model.lexicon, collection=run.collection)
-            yield {"_id": document_id(run.collection, text.key.encode("utf-8", "surrogateescape")), "source": source}
-
-
-def _opened(run: Run, entries: Iterable[Found | Skipped]) -> Iterator[Opened]:
-    """Open pictures in threads, a few ahead of the encoder, in the order in which they were found."""
-    spec = run.encoder.model.picture_spec
-    threads = max(2, cpus())
-    ahead = 2 * max(run.encoder.batch_size, threads)  # opened pictures that wait: 150 kB each at 224 pixels
-    busy = threading.Lock()
-
-    def open_one(found: Found) -> Opened | Skipped:
-        started = time.perf_counter()
-        try:
-            data = found.place.read()
-            return found, open_picture(data, spec), content_hash(data)
-        except PictureError as error:
-            return Skipped(found.display_path, error.reason)
-        finally:
-            with busy:
-                run.report.open_seconds += time.perf_counter() - started
-
-    def finish(item: Opened | Skipped) -> Iterator[Opened]:
+def compare_source(engine: Engine, run: Run, source: Source, index: str | None = None, *, keep_missing: bool = False) -> Report:
+    """What `index_source` would do, in the run's report; writes nothing. Only for pictures; raises as `index_source` does."""
+    if isinstance(source, TextFile):
+        raise UsageError("a dry run compares pictures with their files; texts are written anew by each run: leave out --dry-run.")
+    report = run.report
+    report.dry_run = True
+    target = find_target(engine, index_name(index, "picture"), run.encoder.model, "picture", run.terms)
+    comparison = _comparison(engine, run, source, target)
+    for task in comparison.tasks(source.entries()):
         run.progress()
-        if isinstance(item, Skipped):
-            run.report.skipped.append((item.display_path, item.reason))
-        else:
-            yield item
-
-    with ThreadPoolExecutor(threads, "open") as pool:
-        waiting: deque[Future[Opened | Skipped]] = deque()
-        for entry in entries:
-            if run.stop.is_set():
-                run.report.interrupted = True
-                break
-            if isinstance(entry, Skipped):
-                yield from finish(entry)
-                continue
-            waiting.append(pool.submit(open_one, entry))
-            if len(waiting) >= ahead:
-                yield from finish(waiting.popleft().result())
-        while waiting:
-            yield from finish(waiting.popleft().result())
+        if isinstance(task, Skipped):
+            report.skipped.append((task.display_path, task.reason))
+        elif isinstance(task, Same):
+            report.unchanged += 1
+        elif isinstance(task, Encode | Reuse):
+            report.count(task.fate)
+        if isinstance(task, Reuse) and task.source != task.id:
+            comparison.reused.add(task.content_hash)
+        if run.stop.is_set():
+            report.interrupted = True
+            return report
+    if target is not None and source.complete and not keep_missing:
+        moved, lost = _gone(engine, target.index, source, comparison, report)
+        _count_gone(report, len(moved), len(lost))
+    return report
 
 
-def send_documents(engine: Engine, index: str, run: Run, documents: Iterable[Document]) -> None:
-    """Send documents in bulk and account for each in the report; the time not spent on making them is the engine's."""
-    started = time.perf_counter()
-    making = 0.0
-    on_the_way: dict[str, str] = {}  # id -> path, so that a refusal names what a person knows
+def open_sources(
+    pictures: Sequence[str],
+    texts: Sequence[Path],
+    *,
+    captions: Sequence[Path] = (),
+    files: Path | None = None,
+    **options: Any,
+) -> list[Source]:
+    """Sources of one kind, each looked at before any server is; a list of files is for a single one.
 
-    def timed() -> Iterator[Document]:
-        nonlocal making
-        iterator = iter(documents)
-        while True:
-            before = time.perf_counter()
-            document = next(iterator, None)
-            making += time.perf_counter() - before
-            if document is None:
-                return
-            on_the_way[document["_id"]] = document["source"]["path"]
-            yield document
+    captions: one file for each place of pictures, in their order, or none at all; `-` stands for one without captions. options:
+    as for `open_picture_source`. Raises `UsageError` for what does not go together, `LexlipError` for what is missing or empty.
+    """
+    if bool(pictures) == bool(texts):
+        raise UsageError("one kind of things at a time: give pictures with --images, or files of texts with --texts.")
+    count = len(pictures) + len(texts)
+    if count > 1 and files:
+        raise UsageError("--files says something about one source: leave it out, or give one source.")
+    if captions and len(captions) != count:
+        raise UsageError(
+            f"there are {count} sources and {len(captions)} --captions, which go together in their order: give one for "
+            "each, and - where there are none."
+        )
+    if texts:
+        given = [name for name, value in {"captions": captions, **options}.items() if value]
+        if given:
+            raise UsageError(f"--{given[0].replace('_', '-')} says something about pictures: leave it out with --texts.")
+        return [TextFile(path, files) for path in texts]
+    paired = [None if file == NO_CAPTIONS else file for file in captions] or [None] * count
+    return [
+        open_picture_source(place, files=files, captions=file, **options) for place, file in zip(pictures, paired, strict=True)
+    ]
 
-    try:
-        for result in engine.bulk(index, timed()):
-            path = on_the_way.pop(result.id)
-            if result.ok:
-                run.report.indexed += 1
-            else:
-                run.report.failed.append((path, f"{result.error_type}: {result.reason}"))
-    finally:
-        run.report.total_seconds = time.perf_counter() - started
-        run.report.send_seconds = run.report.total_seconds - making
+
+def count_entries(sources: Sequence[Source]) -> int:
+    """How many pictures there are to look at, by a walk of its own; raises what a walk raises."""
+    return sum(1 for source in sources if not isinstance(source, TextFile) for _ in source.entries())
+
+
+def _bring_up_to_date(
+    engine: Engine, run: Run, source: PictureSource, store: IndexStore, keep_missing: bool, even_if_many: bool
+) -> None:
+    engine.refresh(store.index)  # what a run that crashed has sent shall be seen
+    comparison = _comparison(engine, run, source, store.index)
+    load(run, source, store, comparison)
+    report = run.report
+    if report.interrupted:
+        return
+    if source.complete and not keep_missing:
+        moved, lost = _gone(engine, store.index, source, comparison, report, even_if_many)
+        _remove(engine, store.index, [*moved, *lost], report)
+        _count_gone(report, len(moved), len(lost))
+    if report.indexed or report.removed or report.moved:
+        group_duplicates(engine, store.index)
+
+
+def _comparison(engine: Engine, run: Run, source: PictureSource, index: str | Target | None) -> Comparison:
+    name = index.index if isinstance(index, Target) else index
+    held = read_holdings(engine, name, run.collection, run.shard) if name else Holdings()
+    return Comparison(held, run.collection, source.root, run.shard)
+
+
+def _gone(
+    engine: Engine, index: str, source: PictureSource, comparison: Comparison, report: Report, even_if_many: bool = False
+) -> tuple[list[Held], list[Held]]:
+    """The documents whose files were not met: those whose content has another document now, and those that are lost.
+
+    What may lie behind something that could not be read is not among them; neither are the lost ones where they are so many that
+    a disk may not be mounted (design contract 5). Both are said in the report.
+    """
+    gone, of = comparison.held.gone_from(source.root)
+    if gone and comparison.hidden:
+        paths = read_documents(engine, index, [held.id for held in gone], ["path"])
+        gone, before = [held for held in gone if not below(paths[held.id]["path"], comparison.hidden)], len(gone)
+        if len(gone) < before:
+            report.notes.append(f"{before - len(gone)} documents stay, as their files may lie behind what could not be read.")
+    moved = [held for held in gone if held.content_hash in comparison.reused]
+    lost = [held for held in gone if held.content_hash not in comparison.reused]
+    if len(lost) > MOST_GONE * of and not even_if_many:
+        report.notes.append(
+            f"{len(lost)} of {of} pictures are gone from {source.root}, and none of these documents was removed: "
+            "look whether a disk is missing, or remove them with --yes."
+        )
+        lost = []
+    return moved, lost
+
+
+def _remove(engine: Engine, index: str, gone: Sequence[Held], report: Report) -> None:
+    def deletions() -> Iterator[dict[str, Any]]:
+        for held in gone:
+            yield {"_id": held.id, "delete": True}
+
+    for result in engine.bulk(index, deletions()):
+        if not result.ok:
+            raise LexlipError(f"document {result.id} could not be removed from {index} ({result.error_type}: {result.reason}).")
+
+
+def _count_gone(report: Report, moved: int, lost: int) -> None:
+    """A file that moved was counted as added before its old place was seen to be empty."""
+    moved = min(moved, report.added)
+    report.added -= moved
+    report.moved += moved
+    report.removed += lost

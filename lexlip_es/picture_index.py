@@ -18,14 +18,16 @@ from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, connect
 from lexlip_es.engines.protocol import JsonObject
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.indexing import PictureFolder, Run, index_source
+from lexlip_es.indexing import index_source
 from lexlip_es.lexicon import Lexicon
+from lexlip_es.loading import Run
 from lexlip_es.mappings import REBUILD
 from lexlip_es.model_folder import open_model
 from lexlip_es.names import index_name
 from lexlip_es.queries import MOST_HITS, Filter, Hit, TermShare, exact_shares, explain_request, read_hit
 from lexlip_es.report import Report
 from lexlip_es.searching import ClauseLimit, Searcher, SearchResult, Subject, read_index_meta
+from lexlip_es.sources import open_picture_source
 from lexlip_es.weights import Row
 
 
@@ -109,8 +111,10 @@ class PictureIndex:
         >>> report.indexed, report.skipped
         (3, [])
         """
-        source = PictureFolder(Path(folder), Path(files) if files else None, Path(captions) if captions else None)
-        run = Run.of(self.encoder, Path(folder), collection=collection, terms=terms)
+        source = open_picture_source(
+            str(folder), files=Path(files) if files else None, captions=Path(captions) if captions else None
+        )
+        run = Run.of(self.encoder, source.root, collection=collection, terms=terms)
         run.progress = progress or run.progress
         run.stop = stop or run.stop
         return index_source(self.engine, run, source, self.name, field_type=field_type)

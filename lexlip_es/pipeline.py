@@ -22,11 +22,12 @@ from lexlip_es.engines.protocol import BulkResult
 from lexlip_es.entries import Skipped
 from lexlip_es.images import PictureError
 from lexlip_es.report import Report
-from lexlip_es.weights import SparseWeights
+from lexlip_es.weights import Row, SparseWeights
 
 SENDERS = 2
 """How many threads send: while the engine works on the request of one, the other fills its own."""
 _AHEAD_BYTES = 256 << 20  # of decoded pictures that wait
+_REMEMBERED = 10_000  # contents whose weights are kept, 2 kB each, so that a copy costs no encoding
 _READY = 256  # documents that need no picture go on in groups of this size
 _LOOK = 0.2  # seconds between looks at whether somebody failed
 
@@ -57,6 +58,7 @@ class Pipeline(Generic[T]):
     def __post_init__(self) -> None:
         """Two batches wait for each sender."""
         self._batches: Queue[Batch | None] = Queue(2 * self.senders)
+        self._recent: dict[str, Row] = {}  # content hash -> raw weights
         self._lock = threading.Lock()
         self._error: BaseException | None = None  # of a sender
         self._left = threading.Event()  # the caller's thread is on its way out with an error: nobody fills the queue any more
@@ -83,7 +85,7 @@ class Pipeline(Generic[T]):
         finally:
             self._left.set()
             self.report.open_seconds += self.decoders.busy_seconds - busy
-            self.report.total_seconds = time.perf_counter() - started
+            self.report.total_seconds += time.perf_counter() - started
         if self._error is not None:
             raise self._error
 
@@ -94,11 +96,23 @@ class Pipeline(Generic[T]):
         ahead = max(size, min(4 * size, _AHEAD_BYTES // self.decoders.picture_bytes))
         for batch in batched(self._pictures(items, ahead), size):
             before = time.perf_counter()
-            weights = self.encoder.encode_pictures([decoded.picture.pixels for _, decoded in batch])
+            weights = self._encoded([decoded for _, decoded in batch])
             report.encode_seconds += time.perf_counter() - before
             for _ in batch:
                 self.progress()
             self._put(lambda batch=batch, weights=weights: self.make_documents(batch, weights))  # type: ignore[misc]
+
+    def _encoded(self, batch: Sequence[Decoded]) -> SparseWeights:
+        """Raw weights (B rows); content that was met a little before is not encoded again."""
+        recent = self._recent
+        new = {decoded.content_hash: decoded.picture.pixels for decoded in batch if decoded.content_hash not in recent}
+        if new:
+            weights = self.encoder.encode_pictures(list(new.values()))
+            recent.update((content, weights.row(i)) for i, content in enumerate(new))
+        rows = [recent[decoded.content_hash] for decoded in batch]
+        while len(recent) > _REMEMBERED:
+            del recent[next(iter(recent))]
+        return SparseWeights.from_rows(rows)
 
     def _pictures(self, items: Iterable[T | Skipped | Document], ahead: int) -> Iterator[tuple[T, Decoded]]:
         report = self.report

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.indexing import PictureFolder, Source
+from lexlip_es.loading import Source
 from lexlip_es.rebuild_claim import Serving
+from lexlip_es.texts import TextFile
 
 FEWEST = 0.8  # share of a collection's documents in the old index below which the next one does not serve unless told so
 NAMED = 10  # collections that a sentence names, the largest first
@@ -47,7 +48,7 @@ def refuse_wrong_names(engine: Engine, old: Serving, named: Sequence[str], dropp
 def refuse_to_lose_captions(engine: Engine, old: Serving, sources: Sequence[tuple[str, Source]]) -> None:
     """Raise for a collection with captions whose source brings none: known before an hour's work, so said before it."""
     for name, source in sources:
-        if isinstance(source, PictureFolder) and not source.has_captions and (had := _captioned(engine, old.index, name)):
+        if not isinstance(source, TextFile) and not source.has_extras and (had := _captioned(engine, old.index, name)):
             raise _captions_lost(old, name, had)
 
 

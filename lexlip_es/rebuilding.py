@@ -10,13 +10,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import chain, takewhile
-from pathlib import Path
+from itertools import takewhile
 
 from lexlip_es.dialects import FieldType
 from lexlip_es.engines.protocol import Engine, JsonObject
-from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.indexing import Run, Source, open_source, send_documents
+from lexlip_es.errors import LexlipError
+from lexlip_es.loading import IndexStore, Run, Source, kind_of, load
 from lexlip_es.mappings import IndexMeta, index_meta
 from lexlip_es.names import index_name
 from lexlip_es.rebuild_checks import listed, of_others, refuse_to_lose_captions, refuse_to_shrink, refuse_wrong_names
@@ -26,7 +25,6 @@ from lexlip_es.target import keep_lasting_meta, serving_index
 
 LAST_SEARCHES_SECONDS = 5.0  # how long searches that began before the swap may still read the old index before it is deleted
 SCANS = 5  # how often the copy of other collections begins, before a server that loses scrolls is given up
-NO_CAPTIONS = Path("-")  # in the place of a captions file: this folder has none
 
 
 def rebuild_index(
@@ -50,7 +48,7 @@ def rebuild_index(
     field_type: by default the old index's. `run.report.notes` say which index serves now and what became of the old one.
     """
     named = [collection for collection, _ in sources]
-    kind = sources[0][1].kind
+    kind = kind_of(sources[0][1])
     old = _serving(engine, index_name(index, kind))
     old.meta.require_kind(kind)
     refuse_wrong_names(engine, old, named, drop_collections)
@@ -62,8 +60,8 @@ def rebuild_index(
     if not even_if_smaller:
         refuse_to_lose_captions(engine, old, sources)
     with claimed(engine, old, meta, run.stop, beat_seconds) as claim:
-        runs = [(replace(run, collection=collection), source) for collection, source in sources]
-        send_documents(engine, claim.index, run, chain.from_iterable(source.documents(each) for each, source in runs))
+        for collection, source in sources:
+            load(replace(run, collection=collection), source, IndexStore(engine, claim.index))
         claim.require()
         _refuse_refusals(old, run, even_if_smaller)
         patient = engine.patient()
@@ -86,30 +84,6 @@ def rebuild_index(
     run.report.notes.append(f"{old.alias} is now {claim.index} with {made} documents; before, it was {old.index} with {had}.")
     run.report.notes.append(_leave_or_delete(engine.patient(), old, delete_old))
     return run.report
-
-
-def open_sources(
-    pictures: Sequence[Path], texts: Sequence[Path], *, files: Path | None = None, captions: Sequence[Path] = ()
-) -> list[tuple[Source, Path]]:
-    """Sources of one kind and their places, as `open_source` opens each; a list of files is for a single one.
-
-    captions: one file for each source, in their order, or none at all; `-` stands for a source without captions.
-    """
-    if (pictures and texts) or not (pictures or texts):
-        raise UsageError("rebuild one kind of things at a time: give folders with --images, or files with --texts.")
-    places = [*pictures, *texts]
-    if len(places) > 1 and files:
-        raise UsageError("--files says something about one source: leave it out, or rebuild from one.")
-    if captions and len(captions) != len(places):
-        raise UsageError(
-            f"there are {len(places)} sources and {len(captions)} --captions, which go together in their order: give one for "
-            "each, and - where there are none."
-        )
-    paired: list[Path | None] = [None if file == NO_CAPTIONS else file for file in captions] or [None] * len(places)
-    return [
-        open_source(*((place, None) if pictures else (None, place)), files=files, captions=file)
-        for place, file in zip(places, paired, strict=True)
-    ]
 
 
 def _serving(engine: Engine, alias: str) -> Serving:

@@ -55,7 +55,12 @@ def open_target(
     indices, or one that is being rebuilt, and where somebody deleted or replaced the index meanwhile; `ModelMismatchError` for
     another model or number of terms, `UsageError` for a field that the server lacks.
     """
-    target = _find(engine, alias, model, kind, terms, field_type, shards)
+    target = find_target(engine, alias, model, kind, terms, field_type)
+    if target is None:
+        meta = index_meta(model, kind, terms, field_type or "rank_features")
+        target = _create(engine, alias, meta, shards) or find_target(engine, alias, model, kind, terms, field_type)
+        if target is None:
+            raise LexlipError(f"{first_index(alias)} was made by another run and is gone again: index once more.")
     try:
         yield target
     except UnknownIndexError as error:
@@ -136,9 +141,10 @@ def keep_lasting_meta(engine: Engine, index: str, meta: Mapping[str, Any]) -> No
         engine.put_mapping(index, {"_meta": {"lexlip": lasting}})
 
 
-def _find(
-    engine: Engine, alias: str, model: ModelFolder, kind: Kind, terms: int, field_type: FieldType | None, shards: int
-) -> Target:
+def find_target(
+    engine: Engine, alias: str, model: ModelFolder, kind: Kind, terms: int, field_type: FieldType | None = None
+) -> Target | None:
+    """The index that `open_target` would write into, or None where it would make one; raises as it does."""
     serving = serving_index(engine, alias)
     for index, body in [serving] if serving else engine.indices(first_index(alias)).items():
         meta = IndexMeta.of(index, body["mappings"])
@@ -150,11 +156,19 @@ def _find(
                 f"if it crashed, run {REBUILD} again or delete {unfinished}."
             )
         return Target(alias, index, meta.meta, loading=not serving, uuid=_uuid(body))
-    made = create_for_load(
-        engine, first_index(alias), index_meta(model, kind, terms, field_type or "rank_features"), shards=shards
-    )
-    body = engine.indices(first_index(alias)).get(first_index(alias), {})
-    return Target(alias, first_index(alias), made, loading=True, uuid=_uuid(body))
+    return None
+
+
+def _create(engine: Engine, alias: str, meta: Mapping[str, Any], shards: int) -> Target | None:
+    """A new first index; None where another run has made one in this moment."""
+    index = first_index(alias)
+    try:
+        made = create_for_load(engine, index, meta, shards=shards)
+    except LexlipError:
+        if index not in engine.indices(index):
+            raise
+        return None
+    return Target(alias, index, made, loading=True, uuid=_uuid(engine.indices(index).get(index, {})))
 
 
 def _publish(engine: Engine, target: Target) -> None:

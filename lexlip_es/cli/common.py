@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -130,16 +130,28 @@ def stopped_by_ctrl_c(stop: threading.Event) -> Iterator[None]:
 
 
 @contextmanager
-def progress(unit: str) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr, shown only where that is a terminal; gives the function to call for each item."""
+def progress(unit: str, report: "Report | None" = None, total: Callable[[], int] | None = None) -> Iterator[Callable[[], None]]:
+    """A progress bar on stderr, shown only where that is a terminal; gives the function to call for each item.
+
+    `report` adds what was left out and the bottleneck; `total`, counted in a thread beside the work, the time that is left.
+    """
     from tqdm import tqdm
 
     with tqdm(unit=f" {unit}", disable=None, file=sys.stderr, mininterval=0.2) as bar:
+        if total is not None and not bar.disable:
+            threading.Thread(target=_count, args=(bar, total), daemon=True).start()
 
         def tick() -> None:
-            bar.update()
+            if bar.update() and report is not None:
+                left = len(report.skipped) + len(report.failed)
+                bar.set_postfix_str(f"{left} left out" + (f", {report.bottleneck} is slowest" if report.bottleneck else ""))
 
         yield tick
+
+
+def _count(bar: Any, total: Callable[[], int]) -> None:
+    with suppress(Exception):  # whatever is wrong with the source, the run itself will say it
+        bar.total = total()
 
 
 def connected(url: str | None, *, briefly: bool = False) -> "Engine":

@@ -118,7 +118,7 @@ def _search(
 ) -> tuple[Report, list[str]]:
     from lexlip_es import evaluating
     from lexlip_es.curves import curve as curve_of
-    from lexlip_es.indexing import Run
+    from lexlip_es.loading import Run
 
     model = encoder.model
     data = evaluating.read_captioned_pictures(images, captions, files)

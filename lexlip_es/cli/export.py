@@ -6,15 +6,23 @@ from typing import Annotated
 import typer
 
 from lexlip_es.cli import common
+from lexlip_es.cli import sources as given
+from lexlip_es.errors import UsageError
 
 
 def export(
-    images: Annotated[Path, typer.Option("--images", help="The folder of pictures.")],
     out: Annotated[
         Path, typer.Option("--out", help="The file to write: FILE.ndjson or FILE.ndjson.gz; FILE.index.json beside it.")
     ],
-    captions: common.CaptionsOption = None,
+    images: given.ImagesOption = None,
+    texts: given.TextsOption = None,
+    captions: given.CaptionFilesOption = None,
     files: common.FilesOption = None,
+    paths_below: given.PathsBelowOption = None,
+    meta: given.MetaOption = None,
+    exclude: given.ExcludeOption = None,
+    with_location: given.LocationOption = False,
+    shard: given.ShardOption = None,
     index: common.IndexOption = None,
     collection: common.CollectionOption = None,
     terms: common.TermsOption = None,
@@ -29,15 +37,18 @@ def export(
     """
     from lexlip_es.encoders import load_encoder
     from lexlip_es.exporting import export_source, index_file
-    from lexlip_es.indexing import PictureFolder, Run
+    from lexlip_es.loading import kind_of
     from lexlip_es.model_folder import open_model
 
     index_file(out)  # a wrong ending is told before hours of encoding
-    source = PictureFolder(images, files, captions)
-    run = Run.of(load_encoder(open_model(model), runtime=runtime), images, collection=collection, terms=terms)
+    sources = given.open_given(images, texts, captions, files, paths_below, meta, exclude)
+    if len(sources) > 1:
+        raise UsageError("one file holds the documents of one source: export the others into files of their own.")
+    encoder = load_encoder(open_model(model), runtime=runtime)
+    (run,) = given.runs_over(encoder, sources, collection=collection, terms=terms, shard=shard, with_location=with_location)
     with (
         common.accounted(run.report, as_json),
         common.stopped_by_ctrl_c(run.stop),
-        common.progress("pictures") as run.progress,
+        common.progress(f"{kind_of(sources[0])}s", run.report) as run.progress,
     ):
-        export_source(run, source, out, index, family=family or "opensearch")
+        export_source(run, sources[0], out, index, family=family or "opensearch")

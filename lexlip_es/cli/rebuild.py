@@ -1,25 +1,23 @@
 """`lexlip-es rebuild`: an index made anew beside the one that serves, and swapped with it."""
 
-from pathlib import Path
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from lexlip_es.cli import common
+from lexlip_es.cli import sources as given
 
 
 def rebuild(
-    images: Annotated[
-        list[Path] | None, typer.Option("--images", help="A folder of pictures; repeat it for an index of several folders.")
-    ] = None,
-    texts: Annotated[
-        list[Path] | None, typer.Option("--texts", help="A file of texts to be found by a picture; may be repeated.")
-    ] = None,
-    captions: Annotated[
-        list[Path] | None,
-        typer.Option("--captions", help="A file of captions for each --images, in their order; - for a folder without."),
-    ] = None,
+    images: given.ImagesOption = None,
+    texts: given.TextsOption = None,
+    captions: given.CaptionFilesOption = None,
     files: common.FilesOption = None,
+    paths_below: given.PathsBelowOption = None,
+    meta: given.MetaOption = None,
+    exclude: given.ExcludeOption = None,
+    with_location: given.LocationOption = False,
     index: common.IndexOption = None,
     collection: common.CollectionOption = None,
     terms: common.TermsOption = None,
@@ -43,27 +41,28 @@ def rebuild(
     Exit codes: 0 all indexed, 1 failed or refused, 3 some were skipped, 130 interrupted: only 0 and 3 have swapped.
     """
     from lexlip_es.encoders import load_encoder
-    from lexlip_es.indexing import Run
+    from lexlip_es.indexing import count_entries
+    from lexlip_es.loading import kind_of
     from lexlip_es.model_folder import open_model
     from lexlip_es.names import index_name
-    from lexlip_es.rebuilding import open_sources, rebuild_index
+    from lexlip_es.rebuilding import rebuild_index
 
-    opened = open_sources(images or [], texts or [], files=files, captions=captions or [])
-    name = index_name(index, opened[0][0].kind)
+    sources = given.open_given(images, texts, captions, files, paths_below, meta, exclude)
+    kind = kind_of(sources[0])
+    name = index_name(index, kind)
     encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
-    runs = [Run.of(encoder, place, collection=collection, terms=terms) for _, place in opened]
+    runs = given.runs_over(encoder, sources, collection=collection, terms=terms, with_location=with_location)
     run = runs[0]
-    sources = [(each.collection, source) for each, (source, _) in zip(runs, opened, strict=True)]
     engine = common.connected(url)
     with (
         common.accounted(run.report, as_json),
         common.stopped_by_ctrl_c(run.stop),
-        common.progress(f"{sources[0][1].kind}s") as run.progress,
+        common.progress(f"{kind}s", run.report, partial(count_entries, sources)) as run.progress,
     ):
         rebuild_index(
             engine,
             run,
-            sources,
+            [(each.collection, source) for each, source in zip(runs, sources, strict=True)],
             name,
             field_type=field_type,
             drop_collections=drop_collection or (),

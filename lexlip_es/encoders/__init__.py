@@ -19,7 +19,10 @@ Runtime = Literal["auto", "onnx", "torch"]
 class PictureEncoder(Protocol):
     """Encodes pictures; `batch_size` is how many at once keep the hardware busy."""
 
-    batch_size: int
+    @property
+    def batch_size(self) -> int:
+        """How many pictures are encoded together."""
+        ...
 
     def encode_pictures(self, pixels: Sequence[Pixels]) -> SparseWeights:
         """Raw (unpruned) weights of B pictures, each uint8 (S, S, 3) RGB as `open_picture` gives it; independent of the batch."""

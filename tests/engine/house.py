@@ -16,11 +16,13 @@ from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, Engine, connect
 from lexlip_es.engines.retries import RetryPolicy
 from lexlip_es.errors import LexlipError
-from lexlip_es.indexing import PictureFolder, Run, index_source
+from lexlip_es.indexing import index_source
+from lexlip_es.loading import Run
 from lexlip_es.mappings import index_meta
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.rebuilding import rebuild_index
 from lexlip_es.report import Report
+from lexlip_es.sources.folder import PictureFolder
 from lexlip_es.target import create_for_load
 from tests.made_model import COLOURS, make_model
 from tests.servers import Server, on_servers

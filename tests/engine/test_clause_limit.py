@@ -13,9 +13,11 @@ from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, Engine, connect
 from lexlip_es.engines.node.places import Places
 from lexlip_es.errors import LexlipError
-from lexlip_es.indexing import Run, TextFile, index_source
+from lexlip_es.indexing import index_source
+from lexlip_es.loading import Run
 from lexlip_es.model_folder import ModelFolder, starter_path
 from lexlip_es.searching import Searcher, Subject
+from lexlip_es.texts import TextFile
 from tests.engine.wire import Relay, serving
 from tests.servers.elasticsearch import start_elasticsearch
 

@@ -121,7 +121,7 @@ def test_nothing_shared_is_no_hit_and_no_error(cli: Cli, folder: Path, engine: E
         (["search", "red", "--index", ALIAS, "--url", "http://127.0.0.1:9"], "http://127.0.0.1:9", 1),
         (["search", "red", "--index", ALIAS, "--model", "/nowhere"], "/nowhere", 1),
         (["search", "--image", "/nowhere.jpg", "--index", ALIAS], "/nowhere.jpg", 1),
-        (["index", "--index", ALIAS], "--images, or a file with --texts", 2),
+        (["index", "--index", ALIAS], "--images, or files of texts with --texts", 2),
         (["index", "--images", "/nowhere", "--index", ALIAS], "/nowhere", 1),
         (["export", "--images", "/", "--out", "/tmp/x.json"], ".ndjson", 2),
         (["train", "/nowhere.toml"], "/nowhere.toml", 2),

@@ -19,10 +19,12 @@ from lexlip_es.doctor import Examination, examine
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, Engine, connect, embedded
 from lexlip_es.errors import LexlipError
-from lexlip_es.indexing import PictureFolder, Run, index_source
+from lexlip_es.indexing import index_source
+from lexlip_es.loading import Run
 from lexlip_es.mappings import index_meta
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.parity import check_parity
+from lexlip_es.sources.folder import PictureFolder
 from lexlip_es.target import create_for_load
 from tests.engine.wire import Relay, serving
 from tests.made_model import make_model, paint_colours

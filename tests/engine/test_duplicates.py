@@ -16,10 +16,12 @@ from lexlip_es.documents import document_id
 from lexlip_es.duplicates import group_duplicates
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import Engine
-from lexlip_es.indexing import Run, TextFile, index_source
+from lexlip_es.indexing import index_source
+from lexlip_es.loading import Run
 from lexlip_es.mappings import index_body, index_meta
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.searching import Searcher
+from lexlip_es.texts import TextFile
 from tests.made_model import make_model
 
 NAME = "doubles"

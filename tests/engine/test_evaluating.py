@@ -19,8 +19,11 @@ from lexlip_es.evaluating import (
     measure_on_engine,
     read_captioned_pictures,
 )
-from lexlip_es.indexing import PictureFolder, Run, TextFile, index_source
+from lexlip_es.indexing import index_source
+from lexlip_es.loading import Run
 from lexlip_es.model_folder import ModelFolder, starter_path
+from lexlip_es.sources.folder import PictureFolder
+from lexlip_es.texts import TextFile
 from tests.made_model import make_model
 
 PICTURES, TEXTS = "evaluated-pictures", "evaluated-texts"
@@ -39,7 +42,7 @@ def measured_on_engine(
     encoder = load_encoder(model)
     pictures, texts = Run.of(encoder, data.root), Run.of(encoder, captions)
     try:
-        index_source(engine, pictures, PictureFolder(data.root, files), PICTURES)
+        index_source(engine, pictures, PictureFolder(data.root, files=files), PICTURES)
         index_source(engine, texts, TextFile(captions, files), TEXTS)
         indexed = IndexedData.check(
             engine,

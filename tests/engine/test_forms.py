@@ -14,12 +14,14 @@ from lexlip_es.documents import features
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, Engine, JsonObject, connect
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.indexing import Run, TextFile, index_source
+from lexlip_es.indexing import index_source
 from lexlip_es.lexicon import Lexicon
+from lexlip_es.loading import Run
 from lexlip_es.mappings import IndexMeta, index_body, index_meta, model_template
 from lexlip_es.model_folder import ModelFolder, starter_path
 from lexlip_es.queries import Filter, exact_shares, explain_request, search_body
 from lexlip_es.searching import ClauseLimit, Searcher, Subject
+from lexlip_es.texts import TextFile
 from lexlip_es.weights import Row, SparseWeights, prepare_documents, prepare_queries, reference_scores
 from tests.servers import MATRIX, Server, on_servers
 

@@ -12,12 +12,15 @@ from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import Engine, UnknownIndexError
 from lexlip_es.errors import LexlipError, ModelMismatchError, UsageError
 from lexlip_es.exporting import export_source
-from lexlip_es.indexing import PictureFolder, Run, TextFile, index_source
+from lexlip_es.indexing import index_source
+from lexlip_es.loading import Run
 from lexlip_es.mappings import LOAD_SETTINGS, index_body, index_meta
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.report import Report
 from lexlip_es.searching import Searcher, Subject
+from lexlip_es.sources.folder import PictureFolder
 from lexlip_es.target import open_target
+from lexlip_es.texts import TextFile
 from tests.made_model import COLOURS, make_model
 
 ALIAS = "colour-pictures"

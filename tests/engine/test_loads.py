@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from lexlip_es.indexing import PictureFolder, Run, index_source
+from lexlip_es.indexing import index_source
+from lexlip_es.loading import Run
 from lexlip_es.mappings import model_template
+from lexlip_es.sources.folder import PictureFolder
 from lexlip_es.target import create_for_load, open_target
 from tests.engine.house import ALIAS, FIRST, House, losing, once, rebuilding_servers, said
 from tests.engine.house import connected as connected

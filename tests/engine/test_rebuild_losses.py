@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from lexlip_es.cli import app
 from lexlip_es.engines import http_engine
 from lexlip_es.errors import UsageError
-from lexlip_es.indexing import PictureFolder, index_source
+from lexlip_es.indexing import index_source
+from lexlip_es.sources.folder import PictureFolder
 from tests.engine.house import ALIAS, FIRST, PHOTOS, SECOND, House, losing, once, painted, rebuilding_servers, said
 from tests.engine.house import connected as connected
 from tests.engine.house import house as house

@@ -7,11 +7,12 @@ import pytest
 
 from lexlip_es.encoders import load_encoder
 from lexlip_es.errors import UsageError
-from lexlip_es.indexing import PictureFolder, TextFile
 from lexlip_es.mappings import index_body, index_meta
 from lexlip_es.rebuilding import rebuild_index
 from lexlip_es.searching import Searcher
+from lexlip_es.sources.folder import PictureFolder
 from lexlip_es.target import open_target
+from lexlip_es.texts import TextFile
 from tests.engine.house import ALIAS, FIRST, PHOTOS, SECOND, House, once, painted, rebuilding_servers, said
 from tests.engine.house import connected as connected
 from tests.engine.house import house as house

@@ -19,7 +19,7 @@ def test_every_demo_picture_is_a_photograph_that_opens(tmp_path: Path) -> None:
     entries = [entry for entry in find_pictures(tmp_path / "new/folder") if isinstance(entry, Found)]
     assert [entry.display_path for entry in entries] == sorted(PICTURES)
     for entry in entries:
-        assert open_picture(entry.path, PictureSpec(32)).pixels.std() > 5
+        assert open_picture(entry.place.read(), PictureSpec(32)).pixels.std() > 5
 
 
 def test_a_second_time_changes_nothing(tmp_path: Path) -> None:

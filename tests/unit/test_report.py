@@ -14,6 +14,7 @@ BAD = ("a.jpg", "The file is empty.")
         (Report(indexed=2, skipped=[BAD]), 3),
         (Report(indexed=2, failed=[BAD]), 3),
         (Report(failed=[BAD]), 1),
+        (Report(failed=[BAD], unchanged=7), 3),
         (Report(indexed=2, skipped=[BAD], interrupted=True), 130),
     ],
 )
@@ -23,7 +24,14 @@ def test_the_exit_code_says_how_a_run_ended(report: Report, code: int) -> None:
 
 def test_a_run_that_took_no_time_divides_by_nothing() -> None:
     assert Report().per_second == 0
-    assert "0 done" in Report().summary()
+    assert "nothing to do" in Report().summary()
+
+
+def test_the_summary_counts_what_was_done_and_leaves_out_what_was_not() -> None:
+    report = Report(added=2, moved=1, unchanged=5, skipped=[BAD], indexed=3, total_seconds=1.5)
+    assert report.summary().startswith("2 added, 1 moved, 5 unchanged, 1 left out in 1.5 s, 2.0 a second")
+    report.dry_run = True
+    assert report.summary() == "2 added, 1 moved, 5 unchanged, 1 left out: nothing was written, as this was a dry run"
 
 
 def test_the_report_is_json_with_every_reason() -> None:

@@ -167,11 +167,11 @@ def test_rows_without_a_picture_and_pictures_that_are_not_there_are_told(tmp_pat
 def test_paths_are_relative_to_the_folder_of_pictures_or_within_it(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "pictures", "a.jpg", "b.odd")
     table = written(tmp_path / "t.csv", f"file\n{folder}/a.jpg\nb.odd\n/etc/passwd\n")
-    source = open_picture_source(str(table), images=folder)
+    source = open_picture_source(str(table), paths_below=folder)
     assert list(found(source)) == ["a.jpg", "b.odd"]
     assert skipped(source) == {"/etc/passwd": "The name leads out of the folder."}
     with pytest.raises(LexlipError, match="does not exist"):
-        open_picture_source(str(table), images=tmp_path / "gone")
+        open_picture_source(str(table), paths_below=tmp_path / "gone")
 
 
 def test_names_are_found_however_their_marks_are_composed_or_their_bytes_escaped(tmp_path: Path) -> None:

@@ -1,0 +1,230 @@
+"""From a source to documents in a store: the new is decoded and encoded, the known is used again, the same is left.
+
+One run over one source. Where the documents come from and go to is a `Store`: an index, or a file of bulk lines.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from lexlip_es.batches import batched
+from lexlip_es.changes import Comparison, Encode, Fate, Reuse, Same, Task
+from lexlip_es.decoding import Decoded, Decoders
+from lexlip_es.documents import SAID, Document, document_again, picture_document, said_fields
+from lexlip_es.encoders import Encoder
+from lexlip_es.engines.protocol import BulkResult, Engine, JsonObject
+from lexlip_es.entries import Found, Skipped, path_text
+from lexlip_es.holdings import Holdings, read_documents
+from lexlip_es.images import PictureError
+from lexlip_es.names import Kind
+from lexlip_es.pipeline import Pipeline
+from lexlip_es.report import Report
+from lexlip_es.shards import WHOLE, Shard
+from lexlip_es.sources import PictureSource
+from lexlip_es.texts import TextFile
+from lexlip_es.weights import SparseWeights, prepare_documents
+
+Source = PictureSource | TextFile
+_TASKS = 200  # looked at together, so that what is known is asked for in few requests
+
+
+@dataclass
+class Run:
+    """What one run shares: the encoder, the number of terms a document keeps, the collection, the report and a way to stop.
+
+    `shard` is the part of the collection that this run is about, `with_location` whether documents say where a picture was
+    taken, `workers` how many processes decode (default: one a processor; 0: threads of this one).
+    """
+
+    encoder: Encoder
+    terms: int
+    collection: str
+    report: Report = field(default_factory=Report)
+    stop: threading.Event = field(default_factory=threading.Event)
+    progress: Callable[[], None] = lambda: None
+    shard: Shard = WHOLE
+    with_location: bool = False
+    workers: int | None = None
+
+    @classmethod
+    def of(cls, encoder: Encoder, source: Path | str, *, collection: str | None = None, terms: int | None = None) -> "Run":
+        """A run over a source, a path or a `PictureSource.root`.
+
+        By default the collection is where it lies, and terms is what the model was tuned for.
+        """
+        # abspath and not absolute(): `../photos` and `photos` must be one collection; links stay, as in `find_pictures`.
+        place = source if isinstance(source, str) else path_text(os.fsencode(os.path.abspath(source)))
+        return cls(encoder, terms or encoder.model.pruning.picture_terms, collection or place)
+
+
+class Store(Protocol):
+    """Where documents go, and where those are that went there before."""
+
+    @property
+    def senders(self) -> int:
+        """How many threads may send at the same time."""
+        ...
+
+    def send(self, documents: Iterable[Document]) -> Iterable[BulkResult]:
+        """Take documents; one result for each, in their order."""
+        ...
+
+    def read(self, ids: Sequence[str], fields: Sequence[str] | None = None) -> Mapping[str, JsonObject]:
+        """The sources, or some fields of them, of those of these documents that it has."""
+        ...
+
+
+@dataclass(frozen=True)
+class IndexStore:
+    """An index."""
+
+    engine: Engine
+    index: str
+    senders: int = 2
+
+    def send(self, documents: Iterable[Document]) -> Iterable[BulkResult]:
+        """See `Store.send`."""
+        return self.engine.bulk(self.index, documents)
+
+    def read(self, ids: Sequence[str], fields: Sequence[str] | None = None) -> Mapping[str, JsonObject]:
+        """See `Store.read`."""
+        return read_documents(self.engine, self.index, ids, fields)
+
+
+def kind_of(source: Source) -> Kind:
+    """Whether a source has pictures or texts."""
+    return "text" if isinstance(source, TextFile) else "picture"
+
+
+def load(run: Run, source: Source, store: Store, comparison: Comparison | None = None) -> Comparison:
+    """Bring everything of a source into a store, or its reason into the run's report.
+
+    comparison: with what the store holds; by default with nothing. It is given back with what the run has met. Ends early, after
+    what is begun, when `run.stop` is set. Raises what the source, the encoder and the store raise.
+    """
+    if isinstance(source, TextFile):
+        loading = _Loading(run, store, Comparison(Holdings(), run.collection, source.root, run.shard))
+        items: Iterator[Encode | Skipped | Document] = source.documents(run.encoder, run.terms, run.collection, run.report)
+    else:
+        comparison = comparison or Comparison(Holdings(), run.collection, source.root, run.shard)
+        loading = _LoadingPictures(run, store, comparison, source)
+        items = loading.items()
+    with Decoders(run.encoder.model.picture_spec, workers=run.workers, with_location=run.with_location) as decoders:
+        Pipeline(
+            decoders,
+            run.encoder,
+            loading.documents,
+            store.send,
+            run.report,
+            run.stop,
+            run.progress,
+            loading.account,
+            store.senders,
+        ).run(items)
+    if not isinstance(source, TextFile) and not run.report.interrupted:
+        run.report.notes += source.notes()
+    return loading.comparison
+
+
+@dataclass
+class _Loading:
+    """Accounts for what is sent. `_under_way` says of each document on its way what it is, and of which known content."""
+
+    run: Run
+    store: Store
+    comparison: Comparison
+    _under_way: dict[str, tuple[Fate, str | None]] = field(default_factory=dict, init=False)
+
+    def documents(self, batch: Sequence[tuple[Encode, Decoded]], weights: SparseWeights) -> Iterable[Document]:
+        """The documents of encoded pictures; a source of texts has none."""
+        raise NotImplementedError
+
+    def account(self, document: Document, result: BulkResult) -> None:
+        """Count what became of a document."""
+        fate, content = self._under_way.pop(document["_id"], ("added", None))
+        report = self.run.report
+        if not result.ok:
+            report.failed.append((document["source"]["path"], f"{result.error_type}: {result.reason}"))
+            return
+        report.count(fate)
+        if content is not None:
+            self.comparison.reused.add(content)
+
+
+@dataclass
+class _LoadingPictures(_Loading):
+    source: PictureSource
+
+    def items(self) -> Iterator[Encode | Skipped | Document]:
+        """What is to be decoded and encoded, and the documents that are made out of others."""
+        for batch in batched(self.comparison.tasks(self.source.entries()), _TASKS):
+            tasks = self._with_news(batch)
+            known = self.store.read([task.source for task in tasks if isinstance(task, Reuse)])
+            for task in tasks:
+                if isinstance(task, Skipped):
+                    yield task
+                elif isinstance(task, Same):
+                    self.run.report.unchanged += 1
+                    self.run.progress()
+                else:
+                    yield from self._item(task, known)
+
+    def documents(self, batch: Sequence[tuple[Encode, Decoded]], weights: SparseWeights) -> Iterator[Document]:
+        """The documents of encoded pictures."""
+        pruned = prepare_documents(weights, self.run.terms)
+        changed = [task.id for task, _ in batch if task.fate == "changed" and not self.source.has_extras]
+        before = self.store.read(changed, SAID)
+        for i, (task, decoded) in enumerate(batch):
+            said = self._said(task.found) if self.source.has_extras else before.get(task.id, {})
+            if isinstance(said, PictureError):
+                self.run.report.skipped.append((task.display_path, said.reason))
+                continue
+            source = picture_document(
+                task.found,
+                decoded.picture,
+                decoded.content_hash,
+                pruned.row(i),
+                self.run.encoder.model.lexicon,
+                collection=self.run.collection,
+                root=self.source.root,
+                said=said,
+            )
+            yield {"_id": task.id, "source": source}
+
+    def _item(self, task: Encode | Reuse, known: Mapping[str, JsonObject]) -> Iterator[Encode | Skipped | Document]:
+        if isinstance(task, Encode):
+            self._under_way[task.id] = task.fate, None
+            yield task
+            return
+        self._under_way[task.id] = task.fate, None if task.source == task.id else task.content_hash
+        document = known.get(task.source, {})
+        said = self._said(task.found) if self.source.has_extras else None
+        if isinstance(said, PictureError):
+            yield Skipped(task.found.display_path, said.reason)
+        elif "terms" not in document:  # gone meanwhile, or an index that keeps no terms in its sources
+            yield Encode(task.found, task.id, task.fate)
+        else:
+            again = document_again(document, task.found, collection=self.run.collection, root=self.source.root, said=said)
+            yield {"_id": task.id, "source": again}
+
+    def _with_news(self, tasks: Sequence[Task]) -> list[Task]:
+        """The tasks; a picture that is the same, but of which something else is said now, gets a document again."""
+        if not self.source.has_extras:
+            return list(tasks)
+        said = self.store.read([task.id for task in tasks if isinstance(task, Same)], SAID)
+        return [self._news(task, said.get(task.id)) if isinstance(task, Same) else task for task in tasks]
+
+    def _news(self, task: Same, before: JsonObject | None) -> Task:
+        now = self._said(task.found)
+        if isinstance(now, PictureError):
+            return Skipped(task.found.display_path, now.reason)
+        return task if now == before else Reuse(task.found, task.id, "changed", task.id, "")
+
+    def _said(self, found: Found) -> dict[str, Any] | PictureError:
+        try:
+            return said_fields(self.source.extras(found))
+        except PictureError as error:
+            return error
