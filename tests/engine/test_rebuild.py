@@ -14,7 +14,7 @@ from PIL import Image
 from lexlip_es.encoders import load_encoder
 from lexlip_es.errors import ModelMismatchError
 from lexlip_es.mappings import index_meta
-from lexlip_es.searching import Searcher
+from lexlip_es.searching import Searcher, Subject
 from lexlip_es.sources.folder import PictureFolder
 from tests.engine.house import ALIAS, FIRST, PHOTOS, SECOND, House, painted, rebuilding_servers, said
 from tests.engine.house import connected as connected
@@ -83,7 +83,8 @@ def test_searches_during_the_swap_answer_wholly_from_the_old_or_the_new_index(
         searcher = Searcher(house.engine, load_encoder(house.model), ALIAS)
         while not ended.is_set():
             try:
-                lists.append([hit.path[:3] for hit in searcher.by_text("red green blue", 30).hits])
+                subject = Subject.of(searcher.encoder, "red green blue")
+                lists.append([hit.path[:3] for hit in searcher.search(subject, 30, all=True).hits])  # they look the same
             except Exception as error:
                 failures.append(error)
 

@@ -69,9 +69,8 @@ def test_what_is_unknown_is_absent_instead_of_null() -> None:
 
 def test_a_picture_at_another_place_keeps_what_its_content_says() -> None:
     row = (np.int32([2]), np.float32([1]))
-    first = picture_document(
-        found(), PICTURE, "ab" * 32, row, LEXICON, **(PLACE | {"said": {"caption": ["a dog"], "tags": ["x"]}})
-    )
+    said = {"caption": ["a dog"], "tags": ["x"]}
+    first = picture_document(found(), PICTURE, "ab" * 32, row, LEXICON, **(PLACE | {"said": said}))
     moved = found(b"top.jpg")
     again = document_again(first, moved, collection="c", root="/other", said=None)
     assert again == picture_document(moved, PICTURE, "ab" * 32, row, LEXICON, collection="c", root="/other", said=said)
