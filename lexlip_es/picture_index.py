@@ -87,37 +87,44 @@ class PictureIndex:
 
     def index(
         self,
-        folder: str | Path,
+        source: str | Path,
         *,
         captions: str | Path | None = None,
         files: str | Path | None = None,
         collection: str | None = None,
         terms: int | None = None,
         field_type: FieldType | None = None,
+        keep_missing: bool = False,
+        even_if_many: bool = False,
         progress: Callable[[], None] | None = None,
         stop: threading.Event | None = None,
     ) -> Report:
-        """Index every picture under a folder; one that is there already is replaced. The report lists what was left out, and why.
+        """Bring the index up to date with a folder, a table of paths, tar shards or a URL (see `sources.open_picture_source`).
+
+        Only new content is encoded. Documents whose files are gone are removed, unless `keep_missing`, and unless they are more
+        than a fifth, which `even_if_many` allows. The report counts what was done, and lists what was left out, and why.
 
         captions: a CSV, TSV, JSONL or JSON file whose texts are kept beside the pictures. files: a list of the only pictures
-        to take, one name a line. collection: the name of this set of pictures, by default the folder's absolute path. terms:
-        how many a picture keeps, by default what the model was tuned for. field_type: of a new index, `rank_features` unless
-        said. progress is called for each picture; setting `stop` ends the run after what is begun (`report.interrupted`).
+        to take, one name a line. collection: the name of this set of pictures, by default where it lies. terms: how many a
+        picture keeps, by default what the model was tuned for. field_type: of a new index, `rank_features` unless said.
+        progress is called for each picture; setting `stop` ends the run after what is begun (`report.interrupted`).
 
-        Raises `LexlipError` for a folder without a picture, an index that does not fit, or a server that went away.
+        Raises `LexlipError` for a source without a picture, an index that does not fit, or a server that went away.
 
         >>> index = PictureIndex(name="holiday")
         >>> report = index.index("photos", collection="summer")
         >>> report.indexed, report.skipped
         (3, [])
         """
-        source = open_picture_source(
-            str(folder), files=Path(files) if files else None, captions=Path(captions) if captions else None
+        opened = open_picture_source(
+            str(source), files=Path(files) if files else None, captions=Path(captions) if captions else None
         )
-        run = Run.of(self.encoder, source.root, collection=collection, terms=terms)
+        run = Run.of(self.encoder, opened.root, collection=collection, terms=terms)
         run.progress = progress or run.progress
         run.stop = stop or run.stop
-        return index_source(self.engine, run, source, self.name, field_type=field_type)
+        return index_source(
+            self.engine, run, opened, self.name, field_type=field_type, keep_missing=keep_missing, even_if_many=even_if_many
+        )
 
     def search(self, query: str | Path, k: int = 10, filter: Filter | None = None, *, all: bool = False) -> SearchResult:
         """The k best pictures (1 to 10,000) for a sentence (`str`) or for a picture file (`Path`).
