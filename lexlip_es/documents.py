@@ -30,7 +30,7 @@ def ancestors(path: str) -> list[str]:
 def features(row: Row, lexicon: Lexicon) -> dict[str, float]:
     """The `terms` field: engine feature name -> truncated weight, heaviest first."""
     terms, weights = row
-    return {lexicon.name(term): float(weight) for term, weight in zip(terms.tolist(), weights, strict=True)}
+    return {lexicon.name(term): weight for term, weight in zip(terms.tolist(), weights.tolist(), strict=True)}
 
 
 def _term_fields(row: Row, lexicon: Lexicon) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -30,6 +30,7 @@ _UNUSED = re.compile(r"\[unused\d+\]\Z")
 _SPECIAL = frozenset({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"})
 
 
+@cache  # as many as a vocabulary has; a document asks for dozens
 def feature_name(piece: str) -> str:
     """The engine's name of a word piece: the piece itself, with unsafe characters percent-escaped as UTF-8 bytes."""
     return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), piece)
