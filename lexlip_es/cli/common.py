@@ -102,7 +102,14 @@ def accounted(report: "Report", as_json: bool) -> Iterator[None]:
     _account(report)
     if as_json:
         answer(report.to_json())
-    raise typer.Exit(report.exit_code)
+    raise typer.Exit(_exit_code(report))
+
+
+def _exit_code(report: "Report") -> int:
+    """The report's; but torchrun and accelerate end all of a job's processes when one exits with anything but 0."""
+    import os
+
+    return 0 if report.exit_code == 3 and "TORCHELASTIC_RUN_ID" in os.environ else report.exit_code
 
 
 def _account(report: "Report") -> None:

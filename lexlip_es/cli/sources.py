@@ -49,7 +49,12 @@ LocationOption = Annotated[
     bool, typer.Option("--with-location", help="Keep where pictures were taken (GPS): often people's homes.")
 ]
 ShardOption = Annotated[
-    str | None, typer.Option("--shard", help="Only a part: 3/16 is what the third of sixteen machines does of the same source.")
+    str | None,
+    typer.Option(
+        "--shard",
+        help="Only a part: 3/16 is what the third of sixteen machines does of the same source; auto, or auto/16, takes the place "
+        "from torchrun, accelerate launch, Slurm or an indexed Job of Kubernetes.",
+    ),
 ]
 
 
@@ -86,11 +91,13 @@ def runs_over(
     with_location: bool = False,
 ) -> list["Run"]:
     """A run over each source, with one report and one way to stop for all of them."""
+    import os
+
     from lexlip_es.loading import Run
     from lexlip_es.shards import WHOLE, Shard
 
     if collection and len(sources) > 1:
         raise UsageError("several sources in one --collection would make one of like names: leave it out, or index in turn.")
     first = Run.of(encoder, sources[0].root, collection=collection, terms=terms)
-    first = replace(first, shard=Shard.parse(shard) if shard else WHOLE, with_location=with_location)
+    first = replace(first, shard=Shard.parse(shard, os.environ) if shard else WHOLE, with_location=with_location)
     return [replace(first, collection=collection or source.root) for source in sources]

@@ -4,6 +4,7 @@ Matrix kernels may round differently for another batch size, and a document's we
 batch has the same size: one on the CPU, a full one on a GPU, where the last is filled up with blank pictures.
 """
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from lexlip_es.encoders.tokens import open_tokenizer, token_ids
 from lexlip_es.errors import LexlipError
 from lexlip_es.extras import require_extra
+from lexlip_es.machine import gpu
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.weights import SparseWeights
 
@@ -25,7 +27,10 @@ class CheckpointEncoder:
     """Both sides of a checkpoint; texts go through its text tower."""
 
     def __init__(self, model: ModelFolder, device: str | None = None) -> None:
-        """Load the weights onto `device` (default: a GPU where there is one). Raises `LexlipError` without torch or weights."""
+        """Load the weights onto `device`; raises `LexlipError` without torch or weights.
+
+        By default that is a GPU where there is one; of several, the one that a launcher has meant for this process.
+        """
         if not model.has_checkpoint:  # asked here too, since importing torch takes seconds
             raise LexlipError(
                 f"model {model.label} was packed for inference and has no model.safetensors: name its checkpoint with --model."
@@ -35,7 +40,8 @@ class CheckpointEncoder:
 
         from lexlip_training.checkpoint import load_checkpoint
 
-        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        graphics = f"cuda:{gpu(torch.cuda.device_count(), os.environ)}" if torch.cuda.is_available() else None
+        self._device = torch.device(device or graphics or "cpu")
         self._model = load_checkpoint(model.path).to(self._device)
         self._active = self._model.active.cpu().numpy()  # (A,) vocabulary ids of the model's terms
         self._tokenizer = open_tokenizer(model)
