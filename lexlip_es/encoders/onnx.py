@@ -6,6 +6,7 @@ weights must not depend on its neighbours (design contract 1). Speed comes from 
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +32,26 @@ def _session(path: Path) -> Any:
 
 
 class _Parallel:
+    """A graph, opened when it is first run: a nightly run in which nothing has changed never needs it."""
+
     def __init__(self, path: Path) -> None:
-        self._session = _session(path)
+        self._path = path
         self._pool = ThreadPoolExecutor(cpus(), "encode")
 
+    @cached_property
+    def _session(self) -> Any:
+        return _session(self._path)
+
     def run(self, feeds: Sequence[dict[str, np.ndarray[Any, Any]]]) -> list[list[np.ndarray[Any, Any]]]:
-        return list(self._pool.map(lambda feed: self._session.run(None, feed), feeds))
+        session = self._session
+        return list(self._pool.map(lambda feed: session.run(None, feed), feeds))
 
 
 class OnnxPictureEncoder:
     """`pictures.onnx`: input `pixels` uint8 (1, S, S, 3) RGB; outputs `terms` int64 (1, K), `weights` float32 (1, K)."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file; raises `LexlipError` if it is damaged."""
+        """A damaged file raises `LexlipError` when it is first used."""
         self._onnx = _Parallel(path)
         self.batch_size = max(16, 4 * cpus())
 
@@ -57,7 +65,7 @@ class OnnxTextEncoder:
     """`texts.onnx`: inputs `ids` and `mask` int64 (1, L); outputs `terms`, `weights`, `origins` (1, K)."""
 
     def __init__(self, path: Path, model: ModelFolder) -> None:
-        """Open the file and the tokenizer; raises `LexlipError` if the file is damaged."""
+        """Open the tokenizer; a damaged graph raises `LexlipError` when it is first used."""
         self._onnx, self._tokenizer = _Parallel(path), open_tokenizer(model)
 
     def encode_texts(self, texts: Sequence[str]) -> SparseWeights:
