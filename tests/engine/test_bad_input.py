@@ -3,6 +3,7 @@
 The states of an index are real ones of a real server; what only a proxy or a cloud's gate answers comes from a small server.
 """
 
+import os
 import re
 import ssl
 import sys
@@ -68,6 +69,13 @@ class Scene:
         if settings:
             self.engine.put_settings(INDEX, {"index": settings})
         return self.url
+
+    def read_only(self) -> str:
+        """An index that may not be written to, and a picture whose document has to be."""
+        os.utime(next(self.pictures.glob("*.png")), (1, 1))
+        url = self.loaded(**{"blocks.read_only_allow_delete": True})
+        os.utime(next(self.pictures.glob("*.png")), (2, 2))
+        return url
 
     def closed(self) -> str:
         self.loaded()
@@ -198,7 +206,7 @@ TABLE: dict[str, tuple[Place, str, str, int]] = {
         1,
     ),
     "a read-only index": (
-        lambda scene: scene.loaded(**{"blocks.read_only_allow_delete": True}),
+        Scene.read_only,
         "index",
         r"blocks this \(.*read-only-allow-delete block\]\): free disk space there or lift the block, then go on",
         1,

@@ -1,16 +1,16 @@
 """What a rebuild would lose: it is named, refused, and lost only by name or with --yes."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from lexlip_es.cli import app
 from lexlip_es.engines import http_engine
+from lexlip_es.entries import Found
 from lexlip_es.errors import UsageError
 from lexlip_es.indexing import index_source
+from lexlip_es.sources import Extras
 from lexlip_es.sources.folder import PictureFolder
 from tests.engine.house import ALIAS, FIRST, PHOTOS, SECOND, House, losing, once, painted, rebuilding_servers, said
 from tests.engine.house import connected as connected
@@ -31,11 +31,12 @@ def captions(tmp_path: Path) -> Path:
 class Refused(PictureFolder):
     """A folder of which the server refuses one picture, as `dynamic: strict` does a field that it does not know."""
 
-    def documents(self, run: Any) -> Iterator[Any]:
-        for document in super().documents(run):
-            if document["source"]["path"] == "red.png":
-                document["source"]["colour"] = "red"
-            yield document
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.has_extras = True
+
+    def extras(self, found: Found) -> Extras:
+        return Extras(meta={"colour": "red"} if found.relative == b"red.png" else {})
 
 
 def test_a_collection_whose_folder_moved_is_named_and_can_be_dropped(house: House, tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_a_copy_that_the_server_refuses_ends_a_rebuild_unless_it_may_go_on_witho
 
 def test_a_writer_is_noticed_while_the_load_goes_on(house: House) -> None:
     house.index()
-    painted(house.folder, *(f"more{number}.png" for number in range(60)))
+    painted(house.folder, *(f"more{number}.png" for number in range(300)))
     run, seen = house.run(), 0
 
     def write_meanwhile() -> None:
@@ -160,7 +161,7 @@ def test_a_writer_is_noticed_while_the_load_goes_on(house: House) -> None:
 
     run.progress = write_meanwhile
     assert f"{FIRST} was written to meanwhile" in said(lambda: house.rebuild(run=run))
-    assert 0 < run.report.indexed < 63
+    assert 0 < run.report.indexed < 303
     assert (house.behind(), house.beside()) == ([FIRST], [FIRST])
 
 

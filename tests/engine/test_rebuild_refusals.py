@@ -109,9 +109,9 @@ def test_ctrl_c_finishes_what_is_begun_and_leaves_the_old_index_serving(house: H
     house.index()
     run = house.run()
     run.progress = run.stop.set
-    painted(house.folder, *(f"more{number}.png" for number in range(60)))
+    painted(house.folder, *(f"more{number}.png" for number in range(300)))
     report = house.rebuild(run=run)
-    assert report.exit_code == 130 and 0 < report.indexed < 63
+    assert report.exit_code == 130 and 0 < report.indexed < 303
     assert (house.behind(), house.beside()) == ([FIRST], [FIRST])
     house.index()  # nothing is in its way
 
