@@ -72,6 +72,8 @@ def path_text(raw: bytes) -> str:
     A path in UTF-8 is itself. A byte that is not becomes `%` and two capital hexadecimal digits, always 80 or above; a
     `%` that would read as such a byte, or as `%25`, becomes `%25`: `100%.jpg` stays, `b"caf\\xe9.jpg"` is `caf%E9.jpg`.
     """
+    if raw.isascii() and b"%" not in raw:  # nearly every path: a run looks at each twice
+        return raw.decode("ascii")
     text = raw.decode("utf-8", "surrogateescape")
     text = _AMBIGUOUS.sub("%25", text)
     return "".join(f"%{ord(letter) - 0xDC00:02X}" if "\udc80" <= letter <= "\udcff" else letter for letter in text)
@@ -79,6 +81,8 @@ def path_text(raw: bytes) -> str:
 
 def path_bytes(text: str) -> bytes:
     """Give back the path that `path_text` spelled."""
+    if "%" not in text:
+        return text.encode("utf-8")
     return _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode("ascii")), text.encode("utf-8"))
 
 
