@@ -11,7 +11,7 @@ its own, as a copy would be. A broken link is reported, since it may be a drive 
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +36,55 @@ def find_pictures(root: Path, *, files: Sequence[str] | None = None, exclude: Se
     """
     root = open_root(root)
     excluded = Exclusion(exclude)
-    return _or_nothing(root, _walk(root, excluded), excluded) if files is None else _listed(root, files, excluded)
+    if files is not None:
+        return _listed(root, files, excluded)
+    return _or_nothing(root, _walk(root, _entries(root, b"", excluded), excluded), excluded)
+
+
+def find_again(root: Path, paths: Iterable[bytes], *, exclude: Sequence[str] = ()) -> Iterator[Found | Skipped]:
+    """What a walk of `root`, an absolute path, would meet at these paths and below them, each once; often nothing.
+
+    Only these are looked at, whatever the size of the folder. A walk enters a folder elsewhere by the first link to it, which is
+    not known here: such links, and what lies behind them, are for a whole walk (`linked`). A root that is not there is empty.
+    """
+    excluded = Exclusion(exclude)
+    tops: dict[bytes, _Entry] = {}
+    trouble: dict[str, Skipped] = {}  # by the folder that could not be looked into
+    for path in sorted(set(paths), key=lambda path: path + b"/"):
+        ancestors = [path[:end] for end, sign in enumerate(path) if sign == ord("/")]
+        if any(ancestor in tops for ancestor in ancestors):  # it is walked with that
+            continue
+        entry = _reached(root, [*ancestors, path], excluded)
+        if isinstance(entry, Skipped):
+            trouble[entry.display_path] = entry
+        elif entry is not None:
+            tops[path] = entry
+    yield from trouble.values()
+    yield from _walk(root, list(tops.values()), excluded)
+
+
+def linked(root: Path, relative: bytes) -> bool:
+    """Whether a path below the root is a link to a folder, or lies behind one."""
+    parts = os.fsdecode(relative).split("/")
+    steps = ("/".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return any((root / step).is_symlink() and (root / step).is_dir() for step in steps)
+
+
+def _reached(root: Path, steps: Sequence[bytes], excluded: "Exclusion") -> "_Entry | Skipped | None":
+    """The last of these paths, if a walk comes there by way of the others; or the one that it cannot look into."""
+    entry = None
+    for step in steps:
+        path = root / os.fsdecode(step)
+        try:
+            mode = path.lstat().st_mode
+        except PermissionError as error:
+            return Skipped(path_text(step), _trouble(error, "file"), hides=True)
+        except (OSError, ValueError):
+            return None
+        entry = _entry(path, step, stat.S_ISLNK(mode), stat.S_ISDIR(mode), excluded)
+        if entry is None or (step != steps[-1] and not entry.folder):
+            return None
+    return entry
 
 
 def open_root(root: Path) -> Path:
@@ -114,12 +162,12 @@ def _or_nothing(root: Path, walk: Iterator[Found | Skipped], excluded: Exclusion
         raise LexlipError(f"The folder {_show(root)} holds no pictures (looked for {kinds}, in all visible folders{but}).")
 
 
-def _walk(root: Path, excluded: Exclusion) -> Iterator[Found | Skipped]:
+def _walk(root: Path, first: "list[_Entry] | Skipped", excluded: Exclusion) -> Iterator[Found | Skipped]:
+    """Everything below the first entries, which lie below the root."""
     real_root = os.path.realpath(root)
     seen = {_identity(root)}
     unread = {ending: reason for ending, kind in KINDS.items() if (reason := not_read(kind))}
     # A stack, not recursion: folders may nest deeper than Python does. Each level holds what is left of it, in order.
-    first = _entries(root, b"", excluded)
     levels = [iter(first)] if isinstance(first, list) else []
     if isinstance(first, Skipped):
         yield first
@@ -159,21 +207,29 @@ def _entries(folder: Path, relative: bytes, excluded: Exclusion) -> list[_Entry]
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                path, link = Path(entry.path), entry.is_symlink()
-                target = _mode(path) if link else None
-                is_folder = stat.S_ISDIR(target or 0) if link else entry.is_dir(follow_symlinks=False)
-                broken = link and target is None
-                if is_folder or broken or path.suffix.lower() in EXTENSIONS:
-                    name = os.fsencode(entry.name)
-                    below = relative + b"/" + name if relative else name
-                    if excluded and below + b"/" * is_folder in excluded:
-                        continue
-                    found.append(_Entry(path, below, is_folder, link))
+                name = os.fsencode(entry.name)
+                below = relative + b"/" + name if relative else name
+                is_folder = entry.is_dir(follow_symlinks=False)
+                met = _entry(Path(entry.path), below, entry.is_symlink(), is_folder, excluded)
+                if met is not None:
+                    found.append(met)
     except OSError as error:
         return Skipped(path_text(relative), _trouble(error, "folder"), hides=True)
     return sorted(found, key=lambda entry: entry.relative + b"/" * entry.folder)
+
+
+def _entry(path: Path, relative: bytes, link: bool, folder: bool, excluded: Exclusion) -> _Entry | None:
+    """What a walk makes of something in a folder, a link itself or a folder itself; None if it is passed over in silence."""
+    if path.name.startswith("."):
+        return None
+    target = _mode(path) if link else None
+    folder = stat.S_ISDIR(target or 0) if link else folder
+    broken = link and target is None
+    if not (folder or broken or path.suffix.lower() in EXTENSIONS):
+        return None
+    if excluded and relative + b"/" * folder in excluded:
+        return None
+    return _Entry(path, relative, folder, link)
 
 
 def _is_elsewhere_too(link: Path, real_root: str) -> bool:

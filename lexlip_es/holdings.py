@@ -6,10 +6,11 @@ memory (a million pictures are 90 MB), and then looks each file up by the id tha
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,19 +39,22 @@ class Held:
 
 
 class Holdings:
-    """The documents of one collection as they were when the run began, and which of them it has seen again since."""
+    """Documents of one collection as they were when the run began, and which of them it has seen again since."""
 
-    def __init__(self, documents: Iterable[Held] = ()) -> None:
+    def __init__(self, documents: Iterable[Held] = (), twins: Sequence[Held] = ()) -> None:
+        """`documents` are those that the run is about; `twins` are only there to be used again, and never missing."""
         numbers: dict[str, int] = {}
         parts = [
             np.array([_packed(held, numbers.setdefault(held.root, len(numbers))) for held in batch], _RECORD)
-            for batch in batched(documents, _BATCH)
+            for batch in batched(chain(documents, twins), _BATCH)
         ]
         records = np.concatenate(parts) if parts else np.empty(0, _RECORD)
         self._records = records[np.argsort(_keys(records), kind="stable")]
         self._keys = array("Q", _keys(self._records).tobytes())
         self._seen = np.zeros(len(records), bool)
         self._roots = list(numbers)
+        for twin in twins:
+            self.see(twin.id)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -99,8 +103,29 @@ class Holdings:
 
 def read_holdings(engine: Engine, index: str, collection: str, shard: Shard = WHOLE) -> Holdings:
     """What the index holds of a collection (and a shard of it); what was written since its last refresh is not seen."""
-    rows = engine.columns(index, COLUMNS, {"term": {"collection": collection}})
-    return Holdings(held for row in rows for held in [_held_of(collection, row)] if shard.has(held.id))
+    return Holdings(held for held in _read(engine, index, collection) if shard.has(held.id))
+
+
+def read_some(
+    engine: Engine,
+    index: str,
+    collection: str,
+    *,
+    ids: Iterable[str] = (),
+    folders: Iterable[str] = (),
+    contents: Iterable[str] = (),
+) -> list[Held]:
+    """The documents of a collection that have one of these ids or contents, or whose path lies below one of these folders."""
+    found: dict[str, Held] = {}
+    for field, values in {"_id": ids, "folder": folders, "content_hash": contents}.items():
+        for some in batched(values, IDS_AT_ONCE):
+            found.update((held.id, held) for held in _read(engine, index, collection, {"terms": {field: list(some)}}))
+    return list(found.values())
+
+
+def _read(engine: Engine, index: str, collection: str, only: JsonObject | None = None) -> Iterator[Held]:
+    clauses: list[JsonObject] = [{"term": {"collection": collection}}, *([only] if only else [])]
+    return (_held_of(collection, row) for row in engine.columns(index, COLUMNS, {"bool": {"filter": clauses}}))
 
 
 def read_documents(engine: Engine, index: str, ids: Sequence[str], fields: Sequence[str] | None = None) -> dict[str, JsonObject]:

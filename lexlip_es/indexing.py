@@ -3,22 +3,26 @@
 The index itself is the only state. A run that was killed at any moment is simply run again: what was done is seen to be done.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lexlip_es.changes import MOST_GONE, Comparison, Encode, Reuse, Same, below
 from lexlip_es.dialects import FieldType
+from lexlip_es.documents import document_id
 from lexlip_es.duplicates import group_duplicates
 from lexlip_es.engines.protocol import Engine
-from lexlip_es.entries import Skipped
+from lexlip_es.entries import Found, Skipped, path_text
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.holdings import Held, Holdings, read_documents, read_holdings
+from lexlip_es.holdings import Held, Holdings, milliseconds, read_documents, read_holdings, read_some
+from lexlip_es.images import PictureError, content_hash
 from lexlip_es.loading import IndexStore, Run, Source, kind_of, load
 from lexlip_es.names import index_name
 from lexlip_es.report import Report
 from lexlip_es.shards import WHOLE
 from lexlip_es.sources import PictureSource, open_picture_source
+from lexlip_es.sources.folder import PictureFolder
 from lexlip_es.target import Target, find_target, open_target
 from lexlip_es.texts import TextFile
 
@@ -32,18 +36,21 @@ def index_source(
     index: str | None = None,
     *,
     field_type: FieldType | None = None,
+    write_once: bool | None = None,
+    compress: bool | None = None,
     keep_missing: bool = False,
     even_if_many: bool = False,
 ) -> Report:
     """Bring the documents of a source under an alias (default `pictures` or `texts`) up to date.
 
     New and changed pictures are encoded, moved ones keep their terms, and documents whose files are gone from the source's root
-    are removed, unless `keep_missing`, and unless they are more than a fifth, which `even_if_many` allows. `field_type` as for
-    `open_target`. Raises `LexlipError` for a dead engine or an index that does not fit; what was done until then is in the run's
-    report.
+    are removed, unless `keep_missing`, and unless they are more than a fifth, which `even_if_many` allows. `field_type`,
+    `write_once` and `compress` as for `open_target`. Raises `LexlipError` for a dead engine or an index that does not fit; what
+    was done until then is in the run's report.
     """
     alias = index_name(index, kind_of(source))
-    with open_target(engine, alias, run.encoder.model, kind_of(source), run.terms, field_type=field_type) as target:
+    made: dict[str, Any] = {"field_type": field_type, "write_once": write_once, "compress": compress}
+    with open_target(engine, alias, run.encoder.model, kind_of(source), run.terms, **made) as target:
         store = IndexStore(engine, target.index)
         if isinstance(source, TextFile):
             load(run, source, store)
@@ -51,6 +58,67 @@ def index_source(
             _bring_up_to_date(engine, run, source, store, keep_missing, even_if_many)
         target.complete = not run.report.interrupted and run.shard == WHOLE
     return run.report
+
+
+def index_paths(
+    engine: Engine,
+    run: Run,
+    folder: PictureFolder,
+    paths: Collection[bytes],
+    index: str | None = None,
+    *,
+    unsettled: Collection[bytes] = (),
+    keep_missing: bool = False,
+    even_if_many: bool = False,
+    removed_before: int = 0,
+    is_there: Callable[[], bool] = lambda: True,
+) -> Report:
+    """Bring the documents of these paths below a folder's root, and of what lies below them, up to date; looks at no others.
+
+    A path may be of a file or a folder, or of one that is gone. `unsettled` files are left as they are. Removed is as in
+    `index_source`, but what was `removed_before` counts too, and only where the root still `is_there` in the end. What looks
+    the same is not grouped. Raises as `index_source` does.
+    """
+    report, alias = run.report, index_name(index, "picture")
+    with open_target(engine, alias, run.encoder.model, "picture", run.terms) as target:
+        some = folder.again(paths, unsettled)
+        comparison = Comparison(
+            _holdings_of(engine, run, some, paths, unsettled, target.index), run.collection, folder.root, run.shard
+        )
+        load(run, some, IndexStore(engine, target.index), comparison)
+        if not (report.interrupted or keep_missing) and is_there():
+            all_of = [{"term": {"collection": run.collection}}, {"term": {"root": folder.root}}]
+            of = engine.count(target.index, {"bool": {"filter": all_of}}) + removed_before
+            moved, lost = _gone(engine, target.index, folder, comparison, report, even_if_many, of=of, before=removed_before)
+            _remove(engine, target.index, [*moved, *lost], report)
+            _count_gone(report, len(moved), len(lost))
+    return report
+
+
+def _holdings_of(
+    engine: Engine, run: Run, some: PictureFolder, paths: Collection[bytes], unsettled: Collection[bytes], index: str
+) -> Holdings:
+    """What the index holds of these paths and of what lies below them, and of the contents that they have now."""
+
+    def ids(relatives: Iterable[bytes]) -> set[str]:
+        return {document_id(run.collection, relative) for relative in relatives}
+
+    found = {entry.relative: entry for entry in some.entries() if isinstance(entry, Found)}
+    folders = [path_text(path) for path in paths if path not in found]  # or what was one
+    left = ids(unsettled)
+    held = {
+        each.id: each
+        for each in read_some(engine, index, run.collection, ids=ids([*paths, *found]) - left, folders=folders)
+        if each.id not in left and run.shard.has(each.id)
+    }
+    contents = set()
+    for entry in found.values():
+        before = held.get(document_id(run.collection, entry.relative))
+        if before is None or (before.size, before.modified) != (entry.size, milliseconds(entry.modified)):
+            with suppress(PictureError):  # which the load will meet again
+                contents.add(content_hash(entry.place.read()))
+    twins = read_some(engine, index, run.collection, contents=contents)
+    return Holdings(held.values(), [twin for twin in twins if twin.id not in held])
 
 
 def compare_source(engine: Engine, run: Run, source: Source, index: str | None = None, *, keep_missing: bool = False) -> Report:
@@ -122,7 +190,7 @@ def count_entries(sources: Sequence[Source]) -> int:
 def _bring_up_to_date(
     engine: Engine, run: Run, source: PictureSource, store: IndexStore, keep_missing: bool, even_if_many: bool
 ) -> None:
-    engine.refresh(store.index)  # what a run that crashed has sent shall be seen
+    engine.patient().refresh(store.index)  # what a run that crashed has sent shall be seen
     comparison = _comparison(engine, run, source, store.index)
     load(run, source, store, comparison)
     report = run.report
@@ -132,8 +200,8 @@ def _bring_up_to_date(
         moved, lost = _gone(engine, store.index, source, comparison, report, even_if_many)
         _remove(engine, store.index, [*moved, *lost], report)
         _count_gone(report, len(moved), len(lost))
-    if report.indexed or report.removed or report.moved:
-        group_duplicates(engine, store.index)
+    # Always: a run that was killed may have left documents that nobody has grouped, and nothing else to do.
+    group_duplicates(engine, store.index)
 
 
 def _comparison(engine: Engine, run: Run, source: PictureSource, index: str | Target | None) -> Comparison:
@@ -143,22 +211,35 @@ def _comparison(engine: Engine, run: Run, source: PictureSource, index: str | Ta
 
 
 def _gone(
-    engine: Engine, index: str, source: PictureSource, comparison: Comparison, report: Report, even_if_many: bool = False
+    engine: Engine,
+    index: str,
+    source: PictureSource,
+    comparison: Comparison,
+    report: Report,
+    even_if_many: bool = False,
+    *,
+    of: int | None = None,
+    before: int = 0,
 ) -> tuple[list[Held], list[Held]]:
     """The documents whose files were not met: those whose content has another document now, and those that are lost.
 
     What may lie behind something that could not be read is not among them; neither are the lost ones where they are so many that
-    a disk may not be mounted (design contract 5). Both are said in the report.
+    a disk may not be mounted (design contract 5). Both are said in the report. `of` is how many documents the root has,
+    by default those of the comparison, and `before` how many of these were removed already.
     """
-    gone, of = comparison.held.gone_from(source.root)
+    gone, under = comparison.held.gone_from(source.root)
+    of = under if of is None else of
     if gone and comparison.hidden:
         paths = read_documents(engine, index, [held.id for held in gone], ["path"])
-        gone, before = [held for held in gone if not below(paths[held.id]["path"], comparison.hidden)], len(gone)
-        if len(gone) < before:
-            report.notes.append(f"{before - len(gone)} documents stay, as their files may lie behind what could not be read.")
+        visible = [held for held in gone if not below(paths[held.id]["path"], comparison.hidden)]
+        if len(visible) < len(gone):
+            report.notes.append(
+                f"{len(gone) - len(visible)} documents stay, as their files may lie behind what could not be read."
+            )
+        gone = visible
     moved = [held for held in gone if held.content_hash in comparison.reused]
     lost = [held for held in gone if held.content_hash not in comparison.reused]
-    if len(lost) > MOST_GONE * of and not even_if_many:
+    if lost and before + len(lost) > MOST_GONE * of and not even_if_many:
         report.notes.append(
             f"{len(lost)} of {of} pictures are gone from {source.root}, and none of these documents was removed: "
             "look whether a disk is missing, or remove them with --yes."

@@ -157,6 +157,7 @@ class _Loading:
 @dataclass
 class _LoadingPictures(_Loading):
     source: PictureSource
+    _told: dict[str, JsonObject] = field(default_factory=dict, init=False)  # what is said of pictures that are encoded again
 
     def items(self) -> Iterator[Encode | Skipped | Document]:
         """What is to be decoded and encoded, and the documents that are made out of others."""
@@ -178,7 +179,7 @@ class _LoadingPictures(_Loading):
         changed = [task.id for task, _ in batch if task.fate == "changed" and not self.source.has_extras]
         before = self.store.read(changed, SAID)
         for i, (task, decoded) in enumerate(batch):
-            said = self._said(task.found) if self.source.has_extras else before.get(task.id, {})
+            said = self._said(task.found) if self.source.has_extras else self._told.pop(task.id, before.get(task.id, {}))
             if isinstance(said, PictureError):
                 self.run.report.skipped.append((task.display_path, said.reason))
                 continue
@@ -205,6 +206,8 @@ class _LoadingPictures(_Loading):
         if isinstance(said, PictureError):
             yield Skipped(task.found.display_path, said.reason)
         elif "terms" not in document:  # gone meanwhile, or an index that keeps no terms in its sources
+            if document:
+                self._told[task.id] = {name: document[name] for name in SAID if name in document}
             yield Encode(task.found, task.id, task.fate)
         else:
             again = document_again(document, task.found, collection=self.run.collection, root=self.source.root, said=said)

@@ -4,6 +4,7 @@ A checkout reads the files where they lie; a wheel carries them as `lexlip_es/ma
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -18,6 +19,7 @@ from lexlip_es.names import Kind
 SCHEMA = 2  # 2 has `root` and `perceptual_hash`
 _SEARCHED = 1  # the oldest schema whose documents are searched like the newest
 REBUILD = "lexlip-es rebuild"
+COMPRESSED = "best_compression"  # `index.codec`, of every server
 # For the first load of an index that nobody searches yet (engine advice; see the engines' bulk-loading guides).
 LOAD_SETTINGS: dict[str, Any] = {"refresh_interval": "-1", "auto_expand_replicas": False, "number_of_replicas": 0}
 
@@ -35,8 +37,13 @@ def _family_body(family: Family) -> dict[str, Any]:
     raise LexlipError(f"mappings/{family}.json is missing from this installation: install lexlip-es again.")
 
 
-def index_meta(model: ModelFolder, kind: Kind, terms: int, field_type: FieldType = "rank_features") -> dict[str, Any]:
-    """What `_meta.lexlip` says about the documents of an index: who made them, and how they were pruned to `terms` terms."""
+def index_meta(
+    model: ModelFolder, kind: Kind, terms: int, field_type: FieldType = "rank_features", *, write_once: bool = False
+) -> dict[str, Any]:
+    """What `_meta.lexlip` says about the documents of an index: who made them, and how they were pruned to `terms` terms.
+
+    write_once: their `_source` does not keep the terms, see `index_body`.
+    """
     return {
         "schema": SCHEMA,
         "kind": kind,
@@ -45,19 +52,35 @@ def index_meta(model: ModelFolder, kind: Kind, terms: int, field_type: FieldType
         "pruning": {"terms": terms},
         "normalise": "l2",
         "field_type": field_type,
+        **({"write_once": True} if write_once else {}),
     }
 
 
 def index_body(
-    meta: dict[str, Any], *, family: Family = "opensearch", shards: int = 1, server: ServerInfo | None = None
+    meta: Mapping[str, Any],
+    *,
+    family: Family = "opensearch",
+    shards: int = 1,
+    server: ServerInfo | None = None,
+    compress: bool = False,
 ) -> dict[str, Any]:
     """The body that creates an index: settings and mappings of the family's file, with `_meta.lexlip` = meta.
 
-    server: what it would refuse because it is older is left out; by default it is as new as the file.
+    Where that says `write_once`, the terms are searched but not kept in `_source`, which is most of the disk: the engine then
+    loses them with every partial update, reindex and update by query, and answers that all went well.
+
+    server: what it would refuse because it is older is left out; by default it is as new as the file. compress: pack `_source`
+    more tightly, which costs time at loading and fetching.
     """
     body = _family_body(family)
     body["settings"]["index"]["number_of_shards"] = shards
-    body["mappings"] = {"_meta": {"lexlip": meta}, **body["mappings"]}
+    body["mappings"] = {"_meta": {"lexlip": dict(meta)}, **body["mappings"]}
+    if compress:
+        body["settings"]["index"]["codec"] = COMPRESSED
+    if meta.get("write_once"):
+        body["mappings"]["_source"] = {"excludes": ["terms"]}
+        if family == "opensearch":  # which otherwise keeps a second, whole source to copy shards from
+            body["mappings"]["_source"]["recovery_source_excludes"] = ["terms"]
     if server is not None and field_type_of(family) == "sparse_vector":
         body = known_to(server, body)
     return body
@@ -149,6 +172,20 @@ class IndexMeta:
     def field_type(self) -> FieldType:
         """What its `terms` are; the oldest indices do not say, and have the only type that there was."""
         return "sparse_vector" if self.meta.get("field_type") == "sparse_vector" else "rank_features"
+
+    @property
+    def write_once(self) -> bool:
+        """Whether its documents do not keep their terms in `_source`."""
+        return bool(self.meta.get("write_once"))
+
+    def require_write_once(self, write_once: bool | None) -> None:
+        """Raise unless its documents keep their terms, or do not, as is wanted; None asks for nothing."""
+        if write_once not in (None, self.write_once):
+            does, other = ("keeps no", "--no-write-once") if self.write_once else ("keeps", "--write-once")
+            raise LexlipError(
+                f"index {self.index} {does} terms in its documents' _source: leave out {other}, or make it anew with {REBUILD} "
+                f"{other}."
+            )
 
     def require_field_type(self, field_type: FieldType | None) -> None:
         """Raise unless `terms` are of this type; None asks for nothing."""

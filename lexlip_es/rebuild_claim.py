@@ -110,11 +110,13 @@ class Claim:
 
 
 @contextmanager
-def claimed(engine: Engine, old: Serving, meta: JsonObject, stop: Event, every: float) -> Iterator[Claim]:
+def claimed(
+    engine: Engine, old: Serving, meta: JsonObject, stop: Event, every: float, *, compress: bool = False
+) -> Iterator[Claim]:
     """Make the next index and keep the claim on it alive; in the end the claim goes, and the index too unless it serves.
 
-    meta: `_meta.lexlip` of the next index; every: seconds between two renewals. Raises `LexlipError` where another rebuild is
-    under way, or somebody else has the next name.
+    meta: `_meta.lexlip` of the next index; every: seconds between two renewals; compress: see `index_body`. Raises
+    `LexlipError` where another rebuild is under way, or somebody else has the next name.
     """
     beside = numbered_indices(engine, old.alias)  # asked once: who claims an index after this has taken the next one's name
     abandoned = unfinished_rebuilds(beside)
@@ -131,7 +133,8 @@ def claimed(engine: Engine, old: Serving, meta: JsonObject, stop: Event, every: 
     usual = old.body["settings"]["index"]
     shards = int(usual.get("number_of_shards", 1))
     marked = {**meta, "rebuild": {"id": uuid.uuid4().hex, "beat": 0}}
-    loading = create_for_load(engine, index, marked, shards=shards, settings=_search_settings(old.meta, usual))
+    settings = _search_settings(old.meta, usual)
+    loading = create_for_load(engine, index, marked, shards=shards, compress=compress, settings=settings)
     claim = Claim(engine, old, index, loading, stop, {})
     ended = Event()
     beats = Thread(target=claim.renew, args=(ended, every), daemon=True, name="rebuild")

@@ -21,7 +21,7 @@ from lexlip_es.names import index_name
 from lexlip_es.rebuild_checks import listed, of_others, refuse_to_lose_captions, refuse_to_shrink, refuse_wrong_names
 from lexlip_es.rebuild_claim import BEAT_SECONDS, Claim, Serving, claimed
 from lexlip_es.report import Report
-from lexlip_es.target import keep_lasting_meta, serving_index
+from lexlip_es.target import is_compressed, keep_lasting_meta, serving_index
 
 LAST_SEARCHES_SECONDS = 5.0  # how long searches that began before the swap may still read the old index before it is deleted
 SCANS = 5  # how often the copy of other collections begins, before a server that loses scrolls is given up
@@ -34,6 +34,8 @@ def rebuild_index(
     index: str | None = None,
     *,
     field_type: FieldType | None = None,
+    write_once: bool | None = None,
+    compress: bool | None = None,
     drop_collections: Sequence[str] = (),
     delete_old: bool = False,
     even_if_smaller: bool = False,
@@ -45,21 +47,24 @@ def rebuild_index(
     dropped by name. A stop (`run.stop`) finishes what is begun and leaves the old index serving, and so does every error:
     `LexlipError` for an index that is not there or not ours, another rebuild or another writer, and, unless `even_if_smaller`,
     documents that the engine refuses, captions that would be lost, or a collection with far fewer documents than before.
-    field_type: by default the old index's. `run.report.notes` say which index serves now and what became of the old one.
+    field_type, write_once, compress: by default as in the old index; see `open_target`. `run.report.notes` say which
+    index serves now and what became of the old one.
     """
     named = [collection for collection, _ in sources]
     kind = kind_of(sources[0][1])
     old = _serving(engine, index_name(index, kind))
     old.meta.require_kind(kind)
     refuse_wrong_names(engine, old, named, drop_collections)
-    meta = index_meta(run.encoder.model, kind, run.terms, field_type or old.meta.field_type)
+    once = old.meta.write_once if write_once is None else write_once
+    packed = is_compressed(old.body) if compress is None else compress
+    meta = index_meta(run.encoder.model, kind, run.terms, field_type or old.meta.field_type, write_once=once)
     foreign = of_others([*named, *drop_collections])
     others = engine.count(old.index, foreign)
     if others:
         _refuse_to_lose_collections(engine, old, meta, run, foreign)
     if not even_if_smaller:
         refuse_to_lose_captions(engine, old, sources)
-    with claimed(engine, old, meta, run.stop, beat_seconds) as claim:
+    with claimed(engine, old, meta, run.stop, beat_seconds, compress=packed) as claim:
         for collection, source in sources:
             load(replace(run, collection=collection), source, IndexStore(engine, claim.index))
         claim.require()
@@ -103,12 +108,14 @@ def _refuse_to_lose_collections(engine: Engine, old: Serving, meta: JsonObject, 
     try:
         if old.meta.is_older:
             raise LexlipError("an older schema cannot be copied.")
+        if old.meta.write_once:
+            raise LexlipError("terms that are not kept cannot be copied.")
         old.meta.require_same_documents(run.encoder.model, meta["kind"], run.terms)
     except LexlipError:
         raise LexlipError(
             f"{old.index} also holds {listed(engine, old.index, foreign)}, which would be lost, as documents cannot be copied to "
-            "another model, schema or number of terms: rebuild from all folders at once (--images A --images B), or give a "
-            "collection up with --drop-collection NAME."
+            "another model, schema or number of terms, nor out of a write-once index: rebuild from all folders at once "
+            "(--images A --images B), or give a collection up with --drop-collection NAME."
         ) from None
 
 

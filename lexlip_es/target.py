@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lexlip_es.dialects import FieldType, family_for
-from lexlip_es.engines.errors import UnknownIndexError
 from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.mappings import LOAD_SETTINGS, REBUILD, IndexMeta, index_body, index_meta
+from lexlip_es.mappings import COMPRESSED, LOAD_SETTINGS, REBUILD, IndexMeta, index_body, index_meta
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.names import Kind, alias_of, first_index
 
@@ -46,26 +45,35 @@ def open_target(
     terms: int,
     *,
     field_type: FieldType | None = None,
+    write_once: bool | None = None,
+    compress: bool | None = None,
     shards: int = 1,
 ) -> Iterator[Target]:
     """The index behind the alias, created where there is none; on leaving, a new one is made searchable and the alias set.
 
-    field_type: what `terms` are in a new index, by default `rank_features`; one that is there must not have another. A load that
-    was interrupted is taken up again. Raises `LexlipError` for a foreign index, another kind of documents, an alias over several
-    indices, or one that is being rebuilt, and where somebody deleted or replaced the index meanwhile; `ModelMismatchError` for
-    another model or number of terms, `UsageError` for a field that the server lacks.
+    field_type: what `terms` are in a new index, by default `rank_features`; write_once: whether its `_source` leaves them out,
+    compress: whether it is packed tightly, by default neither. An index that is there must be as asked for; None asks for
+    nothing. A load that was interrupted is taken up again.
+
+    Raises `LexlipError` for a foreign index, another kind of documents, an alias over several indices, or one that is being
+    rebuilt, and where somebody deleted or replaced the index meanwhile; `ModelMismatchError` for another model or number of
+    terms, `UsageError` for a field that the server lacks.
     """
-    target = find_target(engine, alias, model, kind, terms, field_type)
+
+    def find() -> Target | None:
+        return find_target(engine, alias, model, kind, terms, field_type, write_once, compress)
+
+    target = find()
     if target is None:
-        meta = index_meta(model, kind, terms, field_type or "rank_features")
-        target = _create(engine, alias, meta, shards) or find_target(engine, alias, model, kind, terms, field_type)
+        meta = index_meta(model, kind, terms, field_type or "rank_features", write_once=bool(write_once))
+        target = _create(engine, alias, meta, shards, bool(compress)) or find()
         if target is None:
             raise LexlipError(f"{first_index(alias)} was made by another run and is gone again: index once more.")
     try:
         yield target
-    except UnknownIndexError as error:
-        if error.index == target.index:
-            raise _deleted(target) from error
+    except LexlipError as error:
+        if (loss := _loss(engine, target)) is not None:
+            raise loss from error
         raise
     # Not in a `finally`: after an error the engine may be gone, and a load that did not end must not look complete. The next
     # run finds it by its name and its `_meta.lexlip.load`, and ends it.
@@ -109,13 +117,20 @@ def lexlip_meta(body: JsonObject) -> JsonObject:
 
 
 def create_for_load(
-    engine: Engine, index: str, meta: Mapping[str, Any], *, shards: int = 1, settings: Mapping[str, Any] | None = None
+    engine: Engine,
+    index: str,
+    meta: Mapping[str, Any],
+    *,
+    shards: int = 1,
+    compress: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Make an index with refresh off and no replicas, and give back its `_meta.lexlip`, in which `load` keeps the usual settings.
 
     settings: what differs from the template's usual ones, null for the server's default.
     """
-    body = index_body({}, family=family_for(engine.server, meta["field_type"]), shards=shards, server=engine.server)
+    family = family_for(engine.server, meta["field_type"])
+    body = index_body(meta, family=family, shards=shards, server=engine.server, compress=compress)
     usual = body["settings"]["index"] | dict(settings or {})
     # null restores the server's default of a setting that the template does not name
     loading = {**meta, "load": {name: usual.get(name) for name in LOAD_SETTINGS}}
@@ -142,7 +157,14 @@ def keep_lasting_meta(engine: Engine, index: str, meta: Mapping[str, Any]) -> No
 
 
 def find_target(
-    engine: Engine, alias: str, model: ModelFolder, kind: Kind, terms: int, field_type: FieldType | None = None
+    engine: Engine,
+    alias: str,
+    model: ModelFolder,
+    kind: Kind,
+    terms: int,
+    field_type: FieldType | None = None,
+    write_once: bool | None = None,
+    compress: bool | None = None,
 ) -> Target | None:
     """The index that `open_target` would write into, or None where it would make one; raises as it does."""
     serving = serving_index(engine, alias)
@@ -150,6 +172,12 @@ def find_target(
         meta = IndexMeta.of(index, body["mappings"])
         meta.require_same_documents(model, kind, terms)
         meta.require_field_type(field_type)
+        meta.require_write_once(write_once)
+        if compress not in (None, is_compressed(body)):
+            was, other = ("with", "--no-compress") if is_compressed(body) else ("without", "--compress")
+            raise LexlipError(
+                f"index {index} was made {was} --compress: leave out {other}, or make it anew with {REBUILD} {other}."
+            )
         for unfinished in unfinished_rebuilds(numbered_indices(engine, alias)) if serving else ():
             raise LexlipError(
                 f"{alias} is being rebuilt (into {unfinished}), which this run would not reach: wait until that is done, or, "
@@ -159,11 +187,16 @@ def find_target(
     return None
 
 
-def _create(engine: Engine, alias: str, meta: Mapping[str, Any], shards: int) -> Target | None:
+def is_compressed(body: JsonObject) -> bool:
+    """Whether an index, by its {settings, ...}, is packed tightly."""
+    return bool(body["settings"]["index"].get("codec") == COMPRESSED)
+
+
+def _create(engine: Engine, alias: str, meta: Mapping[str, Any], shards: int, compress: bool) -> Target | None:
     """A new first index; None where another run has made one in this moment."""
     index = first_index(alias)
     try:
-        made = create_for_load(engine, index, meta, shards=shards)
+        made = create_for_load(engine, index, meta, shards=shards, compress=compress)
     except LexlipError:
         if index not in engine.indices(index):
             raise
@@ -185,14 +218,9 @@ def _publish(engine: Engine, target: Target) -> None:
 
 
 def _served_already(engine: Engine, target: Target) -> bool:
-    """Whether the alias stands for the index; raises where it is no longer the index that was loaded, or the alias another's.
-
-    A bulk request makes an index that is missing (`action.auto_create_index`), with floats where terms should be, or by our own
-    template; both engines lack a flag against that for an index without an alias. So its identity is compared.
-    """
-    body = engine.indices(target.index).get(target.index)
-    if body is None or _uuid(body) != target.uuid or not lexlip_meta(body):
-        raise _deleted(target, replaced=body is not None)
+    """Whether the alias stands for the index; raises where it is no longer the index that was loaded, or the alias another's."""
+    if (loss := _loss(engine, target)) is not None:
+        raise loss
     serving = sorted(engine.indices(target.alias))
     if serving and serving != [target.index]:
         raise LexlipError(
@@ -202,8 +230,19 @@ def _served_already(engine: Engine, target: Target) -> bool:
     return bool(serving)
 
 
-def _deleted(target: Target, *, replaced: bool = False) -> LexlipError:
-    then = f" and something else came in its place: delete {target.index}, then" if replaced else ":"
+def _loss(engine: Engine, target: Target) -> LexlipError | None:
+    """What to raise where the index is no longer the one that was found or made; None where it is, or nobody knows.
+
+    A bulk request makes an index that is missing (`action.auto_create_index`), with floats where terms should be, or by our own
+    template; both engines lack a flag against that for an index without an alias. So its identity is compared.
+    """
+    try:
+        body = engine.indices(target.index).get(target.index)
+    except LexlipError:
+        return None
+    if body is not None and _uuid(body) == target.uuid and lexlip_meta(body):
+        return None
+    then = f" and something else came in its place: delete {target.index}, then" if body is not None else ":"
     return LexlipError(f"{target.index} was deleted while it was loaded{then} index once more, as what was sent before is lost.")
 
 

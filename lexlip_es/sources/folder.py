@@ -1,17 +1,18 @@
 """A folder of pictures, or those of it that a list names, with captions from a file."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 
 from lexlip_es.captions import Captions, read_captions, read_names
 from lexlip_es.entries import Found, Skipped, path_text
-from lexlip_es.finding import find_pictures, open_root
+from lexlip_es.finding import find_again, find_pictures, open_root
 from lexlip_es.sources import Extras
 
 
 class PictureFolder:
-    """See `PictureSource`; `files` makes it a list, which is not complete."""
+    """See `PictureSource`; `files` makes it a list, which is not complete. `path` is the folder's absolute path."""
 
     meta_schema: Mapping[str, str] = {}
 
@@ -19,12 +20,13 @@ class PictureFolder:
         self, root: Path, *, files: Path | None = None, captions: Path | None = None, exclude: Sequence[str] = ()
     ) -> None:
         """Find the first picture, and read the list and the captions; raises `LexlipError` for what is missing or empty."""
-        self._root = open_root(root)
+        self.path = open_root(root)
         self._files = read_names(files) if files else None
         self._exclude = tuple(exclude)
+        self._met: Sequence[Found | Skipped] | None = None
         next(self._find(), None)
         self._captions = read_captions(captions) if captions else Captions()
-        self.root = path_text(os.fsencode(self._root))
+        self.root = path_text(os.fsencode(self.path))
         self.complete = files is None
         self.has_extras = captions is not None
 
@@ -35,8 +37,20 @@ class PictureFolder:
                 self._captions.of(met.relative)  # which it now knows to be there
             yield met
 
+    def again(self, paths: Iterable[bytes], but: Container[bytes] = ()) -> "PictureFolder":
+        """The same folder, of which nothing is listed but what is at these paths and below them now: see `find_again`.
+
+        `but` are files that are not listed.
+        """
+        again = copy(self)
+        met = find_again(self.path, paths, exclude=self._exclude)
+        again._met = [each for each in met if not (isinstance(each, Found) and each.relative in but)]
+        return again
+
     def _find(self) -> Iterator[Found | Skipped]:
-        return find_pictures(self._root, files=self._files, exclude=self._exclude)
+        if self._met is not None:
+            return iter(self._met)
+        return find_pictures(self.path, files=self._files, exclude=self._exclude)
 
     def extras(self, found: Found) -> Extras:
         """See `PictureSource.extras`."""
@@ -45,7 +59,7 @@ class PictureFolder:
     def notes(self) -> list[str]:
         """See `PictureSource.notes`."""
         unused = self._captions.unused
-        if not unused or not self.complete:
+        if not unused or not self.complete or self._met is not None:
             return []
         return [
             f"{len(unused)} of {len(self._captions)} captioned pictures were not found, {unused[0]} among them: "
