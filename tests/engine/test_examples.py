@@ -3,6 +3,8 @@
 import importlib.util
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +15,9 @@ import yaml
 os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"  # before its first import; a test tells nobody that it ran
 
 from lexlip_es import PictureIndex
+from lexlip_es.engines import Engine
 from tests.engine.test_picture_index import NAME, model, pictures
+from tests.made_model import make_model, paint_colours
 from tests.servers import MATRIX
 
 __all__ = ["model", "pictures"]  # fixtures
@@ -50,6 +54,33 @@ def test_a_haystack_pipeline_finds_pictures_and_is_saved_without_secrets(monkeyp
     narrowed = {"query": "a red wall", "filters": {"term": {"folder": "deep"}}}
     assert pipeline.run({"pictures": narrowed})["pictures"]["documents"] == []
     assert "c2VjcmV0" not in pipeline.dumps()
+
+
+def test_ray_tasks_make_one_index_of_shards(engine: Engine, engine_url: str, tmp_path: Path) -> None:
+    pytest.importorskip("ray.data", reason="ray is not installed: pip install 'ray[data]'")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    paint_colours(photos)
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    command = [sys.executable, str(EXAMPLES / "ray_index.py"), "--images", str(photos), "--index", "by-ray", "--shards", "2"]
+    command += ["--model", str(make_model(tmp_path / "model").path), "--workers", "1"]
+    environment = os.environ | {
+        "LEXLIP_ES_URL": engine_url,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    }
+    try:
+        done = subprocess.run(command, env=environment, cwd=EXAMPLES.parent, capture_output=True, text=True, timeout=400)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert "left out broken.jpg: " in done.stderr
+        told = dict(line.split(": ") for line in done.stdout.splitlines() if line.startswith("shard "))
+        assert sorted(told) == ["shard 1/2", "shard 2/2"]
+        assert sum(int(said.split()[0]) for said in told.values()) == 3
+        engine.refresh("by-ray")
+        assert sorted(hit["source"]["path"] for hit in engine.scan("by-ray")) == ["blue.png", "green.png", "red.png"]
+    finally:
+        for index in engine.indices("by-ray*"):
+            engine.delete_index(index)
 
 
 @pytest.fixture(params=["elasticsearch-kibana", "opensearch-dashboards"])
