@@ -5,13 +5,11 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-import numpy as np
 
 from lexlip_es.dialects import FieldType, QueryForm
 from lexlip_es.encoders import load_encoder
@@ -21,10 +19,9 @@ from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.indexing import index_source
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.loading import Run
-from lexlip_es.mappings import REBUILD
 from lexlip_es.model_folder import open_model
 from lexlip_es.names import index_name
-from lexlip_es.queries import MOST_HITS, Filter, Hit, TermShare, exact_shares, explain_request, read_hit
+from lexlip_es.queries import MOST_HITS, Filter, Hit, explain_request, explained_terms, read_hit
 from lexlip_es.report import Report
 from lexlip_es.searching import ClauseLimit, Searcher, SearchResult, Subject, read_index_meta
 from lexlip_es.sources import open_picture_source
@@ -39,8 +36,8 @@ class PictureIndex:
     >>> with PictureIndex(name="holiday") as index:
     ...     report = index.index("photos")
     ...     result = index.search("a red wall", k=3)
-    >>> report.indexed
-    3
+    >>> report.added, report.unchanged  # they were there already
+    (0, 3)
     >>> [hit.path for hit in result.hits]
     ['red.png']
 
@@ -149,8 +146,8 @@ class PictureIndex:
         """The picture of this id as a hit of the query, each term with exactly what it gave, heaviest first.
 
         The contributions are the engine's own: their sum, rounded to float32, is the score, bit for bit. A picture that shares
-        no term with the query has score 0 and no terms. Raises `LexlipError` where the index has no such picture or does not
-        give its terms back, and what `search` raises.
+        no term with the query has score 0 and no terms. Raises `LexlipError` where the index has no such picture, and what
+        `search` raises.
 
         >>> import numpy as np
         >>> index = PictureIndex(name="holiday")
@@ -169,7 +166,8 @@ class PictureIndex:
 
         found = searcher.survive_swap(lambda: self._limit.ask(whole, send, wanted))
         for hit in found.answer["hits"]["hits"]:
-            return _explained(hit, found.row, self._lexicon)
+            terms = explained_terms(hit, found.row, self._lexicon)
+            return replace(read_hit(hit, found.row, self._lexicon, with_caption=True), terms=terms)
         for hit in self.engine.search(self.name, without_score)["hits"]["hits"]:
             return replace(read_hit(hit, whole, self._lexicon, with_caption=True), score=0.0)
         raise LexlipError(f"index {self.name} has no picture with the id {id[:80]}: take an id from the hits of a search.")
@@ -236,20 +234,3 @@ class PictureIndex:
 def _deletions(ids: Iterable[str]) -> Iterator[dict[str, Any]]:
     for one in ids:
         yield {"_id": one, "delete": True}
-
-
-def _explained(hit: Mapping[str, Any], row: Row, lexicon: Lexicon) -> Hit:
-    """The hit with the engine's own contributions in place of those computed from the stored weights."""
-    asked = dict(zip(row[0].tolist(), row[1].tolist(), strict=True))
-    stored = (hit.get("_source") or {}).get("terms")
-    if not isinstance(stored, Mapping):
-        raise LexlipError(
-            f"index {hit['_index']} does not give the terms of its pictures back, as where its _source leaves them out: "
-            f"make it anew with {REBUILD}."
-        )
-    terms = []
-    for name, share in exact_shares(hit).items():
-        term, contribution = lexicon.id(name), float(np.float32(share))  # JSON has the shortest digits that mean this float32
-        terms.append(TermShare(lexicon.word(term), lexicon.pieces[term], asked[term], float(stored[name]), contribution))
-    terms.sort(key=lambda share: -share.contribution)
-    return replace(read_hit(hit, row, lexicon, with_caption=True), terms=terms)
