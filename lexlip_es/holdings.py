@@ -64,9 +64,10 @@ class Holdings:
         wanted = bytes.fromhex(document)
         i = bisect_left(self._keys, int.from_bytes(wanted[:8], "big"))
         while i < len(self._keys) and self._keys[i] == int.from_bytes(wanted[:8], "big"):
-            if self._records[i].item()[0] == wanted:
+            record = self._records[i].item()
+            if record[0] == wanted:
                 self._seen[i] = True
-                return self._held(i)
+                return self._held(record)
             i += 1
         return None
 
@@ -75,7 +76,7 @@ class Holdings:
         if root not in self._roots:
             return [], 0
         under = self._records["root"] == self._roots.index(root)
-        return [self._held(int(i)) for i in np.flatnonzero(under & ~self._seen)], int(under.sum())
+        return [self._held(record) for record in self._records[under & ~self._seen].tolist()], int(under.sum())
 
     def may_have(self, size: int) -> bool:
         """Whether some document's file has this size, so that it may have this content."""
@@ -85,10 +86,10 @@ class Holdings:
     def with_content(self, content_hash: str) -> Held | None:
         """A document of this content, the first by its id."""
         i = self._by_hash.get(bytes.fromhex(content_hash))
-        return None if i is None else self._held(i)
+        return None if i is None else self._held(self._records[i].item())
 
-    def _held(self, i: int) -> Held:
-        identifier, size, modified, content_hash, root = self._records[i].item()
+    def _held(self, record: tuple[bytes, int, int, bytes, int]) -> Held:
+        identifier, size, modified, content_hash, root = record
         return Held(identifier.hex(), size, modified, content_hash.hex(), self._roots[root])
 
     @cached_property
