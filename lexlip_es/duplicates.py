@@ -17,6 +17,7 @@ from lexlip_es.documents import document_id
 from lexlip_es.engines.protocol import Engine
 from lexlip_es.entries import path_bytes
 from lexlip_es.errors import LexlipError
+from lexlip_es.mappings import keeps_no_terms
 from lexlip_es.perceptual import HASH_BYTES, SHAPE_BYTES
 
 RADIUS = 23
@@ -43,7 +44,7 @@ def group_duplicates(engine: Engine, index: str) -> int:
     Nothing is done where documents keep no terms in their source, since an update would lose them (`--write-once`). What other
     runs write meanwhile is left to the next call. Raises `LexlipError` where the server refuses an update.
     """
-    if _keeps_no_terms(engine, index):
+    if keeps_no_terms(next(iter(engine.indices(index).values()), {}).get("mappings", {})):
         return 0
     engine.refresh(index)
     parts = [np.array([_record(*row) for row in rows], _RECORD) for rows in batched(engine.columns(index, COLUMNS), _BATCH)]
@@ -186,8 +187,3 @@ def _raw(digits: object, length: int) -> bytes | None:
     except ValueError:
         return None
     return raw if len(raw) == length else None
-
-
-def _keeps_no_terms(engine: Engine, index: str) -> bool:
-    source = next(iter(engine.indices(index).values()), {}).get("mappings", {}).get("_source", {})
-    return source.get("enabled") in (False, "false") or bool(source.get("excludes")) or bool(source.get("includes"))

@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +61,8 @@ def find_again(root: Path, paths: Iterable[bytes], *, exclude: Sequence[str] = (
         elif entry is not None:
             tops[path] = entry
     yield from trouble.values()
-    yield from _walk(root, list(tops.values()), excluded)
+    with suppress(OSError):  # of the root: all other trouble is a `Skipped`
+        yield from _walk(root, list(tops.values()), excluded)
 
 
 def linked(root: Path, relative: bytes) -> bool:

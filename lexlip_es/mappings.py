@@ -86,6 +86,12 @@ def index_body(
     return body
 
 
+def keeps_no_terms(mappings: Mapping[str, Any]) -> bool:
+    """Whether the documents of an index with these mappings lose their terms when something updates them."""
+    source = mappings.get("_source", {})
+    return source.get("enabled") in (False, "false") or bool(source.get("excludes")) or bool(source.get("includes"))
+
+
 @dataclass(frozen=True)
 class IndexTemplate:
     """A composable index template and its name on the server: what `PUT /_index_template/NAME` takes."""

@@ -1,5 +1,6 @@
 """Weights to query bodies, and hits to readable results: pure functions, no client, no I/O (design contract 4)."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -149,6 +150,27 @@ def exact_shares(hit: Mapping[str, Any]) -> dict[str, float]:
     if not isinstance(explained, Mapping):
         raise LexlipError("the server does not explain its hits: ask it with what explain_request gives.")
     return dict(_explained(explained))
+
+
+def explained_terms(hit: Mapping[str, Any], row: Row, lexicon: Lexicon) -> "list[TermShare]":
+    """The terms of a hit that `explain_request` asked for, with exactly what each gave, largest contribution first.
+
+    The stored weight is read from the hit, or, where its `_source` keeps no terms, from what it gave.
+    """
+    asked = dict(zip(row[0].tolist(), row[1].tolist(), strict=True))
+    stored = (hit.get("_source") or {}).get("terms") or {}
+    terms = []
+    for name, share in exact_shares(hit).items():
+        term, contribution = lexicon.id(name), float(np.float32(share))  # JSON has the shortest digits that mean this float32
+        weight = float(stored[name]) if name in stored else _stored_weight(contribution / asked[term])
+        terms.append(TermShare(lexicon.word(term), lexicon.pieces[term], asked[term], weight, contribution))
+    return sorted(terms, key=lambda share: -share.contribution)
+
+
+def _stored_weight(about: float) -> float:
+    """The weight of 9 significant bits, as engines store them, next to this one."""
+    mantissa, exponent = math.frexp(about)
+    return math.ldexp(round(mantissa * 512), exponent - 9)
 
 
 def _explained(node: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

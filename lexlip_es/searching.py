@@ -4,10 +4,11 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lexlip_es.batches import batched
 from lexlip_es.dialects import QueryForm, dialect_for
 from lexlip_es.encoders import Encoder
 from lexlip_es.engines.cluster import CLAUSE_LIMIT
@@ -17,13 +18,25 @@ from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.images import open_picture
 from lexlip_es.mappings import IndexMeta
 from lexlip_es.names import index_name
-from lexlip_es.queries import MOST_HITS, Filter, Hit, fit_clauses, fold, group_of, read_hit, search_body
+from lexlip_es.queries import (
+    MOST_HITS,
+    Filter,
+    Hit,
+    explain_request,
+    explained_terms,
+    fit_clauses,
+    fold,
+    group_of,
+    read_hit,
+    search_body,
+)
 from lexlip_es.weights import Row, prepare_documents, prepare_queries
 
 # In the refusals of every version: "maxClauseCount is set to 1024", "... too many nested clauses; maxClauseCount is set to 1024"
 _REFUSED = re.compile(r"maxClauseCount is set to (\d+)")
 # "Result window is too large, from + size must be less than or equal to: [10000] but was [10001]"
 _WINDOW = re.compile(r"from \+ size must be less than or equal to: \[(\d+)\]")
+EXPLAINED_AT_ONCE = 500  # hits whose terms are asked for together
 FEW_DUPLICATES = 10
 """Hits asked for beyond k, from the start: mostly enough, so that no second search is needed for k groups."""
 
@@ -239,8 +252,19 @@ class Searcher:
             for hit, others in (fold(ranked, k) if folds else ((hit, 0) for hit in ranked))
         ]
         total_ms = 1000 * (time.perf_counter() - subject.started)
+        if self.meta.write_once and hits:
+            hits = self._with_terms(hits, found.row)
         took_ms = int(found.answer["took"])
         return SearchResult(subject.name, self.index, self.encoder.model.identity, took_ms, total_ms, hits, found.notes)
+
+    def _with_terms(self, hits: Sequence[Hit], row: Row) -> list[Hit]:
+        """Hits of an index that keeps no terms in `_source`, with those that the engine says gave the score: one more request."""
+        lexicon, terms = self.encoder.model.lexicon, {}
+        for some in batched(hits, EXPLAINED_AT_ONCE):
+            body, params = explain_request(row, lexicon, [hit.id for hit in some], self.dialect)
+            answer = self.engine.search(self.index, body, **params)
+            terms.update({hit["_id"]: explained_terms(hit, row, lexicon) for hit in answer["hits"]["hits"]})
+        return [replace(hit, terms=terms.get(hit.id, [])) for hit in hits]
 
     def survive_swap(self, ask: Callable[[], Asked]) -> Asked:
         """What `ask` finds, asked once more where another index came to stand behind the name meanwhile; raises as `search`."""

@@ -14,7 +14,7 @@ from lexlip_es.doctor.lines import Line, failure, ok, warning
 from lexlip_es.engines.cluster import CLAUSE_LIMIT
 from lexlip_es.engines.protocol import JsonObject, ServerInfo
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.mappings import REBUILD, IndexMeta, index_body
+from lexlip_es.mappings import REBUILD, IndexMeta, index_body, keeps_no_terms
 from lexlip_es.target import lexlip_meta
 
 _OLDEST = {"opensearch": (2, 19), "elasticsearch": (7, 17)}  # what the tests run
@@ -198,6 +198,12 @@ def _documents(facts: Facts, index: str, mappings: JsonObject) -> Iterator[Line]
         yield failure("mapping", str(error))
         return
     yield from _mapping(facts, meta, mappings)
+    if keeps_no_terms(mappings):
+        yield warning(
+            "write-once",
+            f"{meta.index} keeps no terms in _source, so every _update, _reindex and _update_by_query loses them without an "
+            "error (and a rebuild needs all files): let nothing but lexlip-es write to it.",
+        )
     if isinstance(facts.model, LexlipError):
         yield failure("model", str(facts.model))
         return
