@@ -114,9 +114,10 @@ class _Teller:
         self._left_out: set[tuple[str, str]] = set()
 
     def __call__(self, batch: "Batch") -> None:
-        for name, reason in {*batch.report.skipped, *batch.report.failed} - self._left_out:  # not every hour
-            self._left_out.add((name, reason))
-            common.say(f"left out {name}: {reason}")
+        for name, reason in (*batch.report.skipped, *batch.report.failed):
+            if (name, reason) not in self._left_out:  # not every hour
+                self._left_out.add((name, reason))
+                common.say(f"left out {name}: {reason}")
         for note in batch.report.notes:
             common.say(note)
         common.say(f"{batch.root}: {batch.report.summary()}")

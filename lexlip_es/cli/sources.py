@@ -61,7 +61,7 @@ WriteOnceOption = Annotated[
     bool | None,
     typer.Option(
         "--write-once/--no-write-once",
-        help="Keep no terms in _source, about a third less disk. Then moved files are encoded again, near duplicates are not "
+        help="Keep no terms in _source, nearly a third less disk. Then moved files are encoded again, near duplicates are not "
         "grouped, a rebuild needs the files of all collections, and every update by other programs (_update, _reindex, "
         "_update_by_query) loses the terms without an error. Default: as the index is; a new one keeps them.",
     ),
