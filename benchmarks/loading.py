@@ -71,8 +71,8 @@ def load(engine: Engine, encoder: Encoder, drawn: Statistics, count: int) -> dic
     with open_target(engine, ALIAS, encoder.model, "picture", 64) as target:
         report = send(engine, target.index, encoder, made_documents(drawn, encoder.model.lexicon, range(count)))
         sent = time.perf_counter() - started
-        engine.refresh(target.index)
-        refreshed, before_merge = time.perf_counter() - started, disk_bytes(engine, target.index)
+        before_merge = disk_bytes(engine, target.index)
+        refreshed = time.perf_counter() - started
         merging = time.perf_counter()
     merged = time.perf_counter() - merging
     disk = disk_bytes(engine, target.index)

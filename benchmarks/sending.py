@@ -28,7 +28,12 @@ def send(engine: Engine, index: str, encoder: Encoder, documents: Iterable[Docum
 
 
 def disk_bytes(engine: Engine, index: str) -> int:
-    """Bytes of an index's primaries on the engine's disk, after all that it has in memory was written there."""
+    """Bytes of the segments of an index's primaries, after all that the engine has in memory was written to its disk.
+
+    `_stats/store` is ten seconds late, and counts segments that were merged already as long as the last refresh needs them.
+    """
+    engine.refresh(index)
     engine.request("POST", f"/{index}/_flush", params={"force": "true", "wait_if_ongoing": "true"})
-    found: int = engine.request("GET", f"/{index}/_stats/store")["_all"]["primaries"]["store"]["size_in_bytes"]
-    return found
+    (found,) = engine.request("GET", f"/{index}/_segments")["indices"].values()
+    copies = [copy for shard in found["shards"].values() for copy in shard if copy["routing"]["primary"]]
+    return sum(segment["size_in_bytes"] for copy in copies for segment in copy["segments"].values())
