@@ -38,7 +38,6 @@ def test_defaults_fill_what_is_left_out(write):
         (MINIMAL + "[picture]\nbackbon = 'x'\n", "unknown key 'picture.backbon': did you mean 'backbone'?"),
         (MINIMAL + "epoch = 3\n", "did you mean 'epochs'?"),
         (MINIMAL + "[phase.loss]\nflop_picture = 1\n", "did you mean 'flops_picture'?"),
-        ("kind = 'dense'\n" + MINIMAL + "[phase.loss]\ntext_terms = 32\n", "a dense model, which has no terms"),
         (MINIMAL + "[picture]\nsize = 'big'\n", "'picture.size' is 'big'"),
         (MINIMAL + "[picture]\npositions = 'some'\n", "choose one of all, mean+all, pooled"),
         (MINIMAL + "[picture]\nmean = 0.5\n", "'picture.mean' is 0.5"),

@@ -68,14 +68,6 @@ def unit(weights: Tensor) -> Tensor:
     return F.normalize(weights, dim=-1, eps=EPSILON)
 
 
-def heaviest(weights: Tensor, terms: int) -> Tensor:
-    """Rows (n, A) >= 0 with only so many of their heaviest terms, the others 0 and without gradient; 0 keeps all."""
-    if not 0 < terms < weights.shape[1]:
-        return weights
-    least = weights.topk(terms, dim=1).values[:, -1:]  # (n, 1)
-    return torch.where(weights >= least, weights, 0)
-
-
 def contrast(texts: Tensor, pictures: Tensor, temperature: float) -> Tensor:
     """Symmetric InfoNCE on cosines: texts (N·c, A) picture by picture, pictures (N, A), both already unit -> scalar.
 
@@ -152,22 +144,21 @@ def step_losses(
     texts = gather(outputs.texts)  # (N·c, A)
     pictures = None if outputs.pictures is None else gather(outputs.pictures)  # (N, A)
     parts: dict[str, Tensor] = {}
-    unit_texts = unit(heaviest(texts, recipe.text_terms))
-    unit_pictures = None if pictures is None else unit(heaviest(pictures, recipe.picture_terms))
+    unit_texts = unit(texts)
     if contrasted is not None:
         found = contrasted
     elif locked is not None:
         everywhere = gather(rows)
         in_batch = contrast(unit_texts, locked[everywhere], recipe.temperature)
         found = (in_batch + contrast_all(unit_texts, locked, everywhere, recipe.temperature)) / 2
-    elif unit_pictures is not None:
-        found = contrast(unit_texts, unit_pictures, recipe.temperature)
+    elif pictures is not None:
+        found = contrast(unit_texts, unit(pictures), recipe.temperature)
     else:
         raise ValueError("a step needs pictures or locked candidates")
     if recipe.contrast:
         parts["contrast"] = recipe.contrast * found
-    if recipe.distil and teacher is not None and unit_pictures is not None:
-        parts["distil"] = recipe.distil * distil_both(unit_texts, unit_pictures, teacher, recipe.temperature)
+    if recipe.distil and teacher is not None and pictures is not None:
+        parts["distil"] = recipe.distil * distil_both(unit_texts, unit(pictures), teacher, recipe.temperature)
     shaped = unit if recipe.flops_on == "normalised" else gather_alone
     if recipe.flops_picture and pictures is not None:
         parts["flops_picture"] = recipe.flops_picture * sparsity * flops(shaped(pictures))

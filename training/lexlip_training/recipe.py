@@ -102,8 +102,6 @@ class LossRecipe:
     picture_mlm: float = 0.0  # the caption masked harder, read back through the picture's bottleneck (stage 1)
     text_mlm: float = 0.0  # the same through the caption's own bottleneck (stage 1)
     distil: float = 0.0  # the teacher's similarities within the batch
-    picture_terms: int = 0  # contrast and distillation see only so many of a picture's heaviest terms, as an index will; 0: all
-    text_terms: int = 0  # the same for a caption, as a query will
 
     @property
     def wants_labels(self) -> bool:
@@ -220,8 +218,6 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     names = [phase.name for phase in recipe.phase]
     if not names or len(set(names)) != len(names):
         raise UsageError(f"the recipe {path} needs [[phase]] entries, each with a name of its own.")
-    if recipe.kind == "dense" and any(phase.loss.picture_terms or phase.loss.text_terms for phase in recipe.phase):
-        raise UsageError(f"the recipe {path} is of a dense model, which has no terms: leave out picture_terms and text_terms.")
     return recipe
 
 

@@ -16,7 +16,7 @@ from lexlip_es.errors import UsageError
 from lexlip_training.batches import Batch
 from lexlip_training.data import caption_ids
 from lexlip_training.lexlip import Outputs
-from lexlip_training.losses import Gather, heaviest, mean_over_all, unit
+from lexlip_training.losses import Gather, mean_over_all, unit
 from lexlip_training.momentum import Momentum, check_keys, momentum_contrast
 from lexlip_training.queues import KeyQueue
 from lexlip_training.recipe import PhaseRecipe
@@ -59,26 +59,20 @@ class MomentumLearning(nn.Module):
         rows, captions = batch["rows"], batch["captions"]
         each = len(captions) // max(1, len(rows))  # captions a picture
         keys = self.copy(batch["ids"], batch["mask"], batch["pictures"], batch.get("below")).cut(len(rows))
-        assert outputs.pictures is not None and keys.pictures is not None
-        pictures, texts = self._pictures(keys.pictures), self._texts(keys.texts)  # own (B, A), (B·c, A)
+        pictures, texts = unit(keys.pictures), unit(keys.texts)  # own (B, A), (B·c, A)
         everyone = [self.gather(part) for part in (pictures, texts, rows, captions, rows.repeat_interleave(each))]
+        assert outputs.pictures is not None
         by_text = self._direction(
-            self._texts(outputs.texts), pictures.repeat_interleave(each, 0), rows.repeat_interleave(each), self.said[captions],
+            unit(outputs.texts), pictures.repeat_interleave(each, 0), rows.repeat_interleave(each), self.said[captions],
             self.copy.picture_keys, (everyone[0], everyone[2], self.said_of[everyone[2]]),
         )  # fmt: skip
         by_picture = self._direction(
-            self._pictures(outputs.pictures).repeat_interleave(each, 0), texts, rows.repeat_interleave(each),
+            unit(outputs.pictures).repeat_interleave(each, 0), texts, rows.repeat_interleave(each),
             self.said_of[rows].repeat_interleave(each, 0), self.copy.text_keys,
             (everyone[1], everyone[4], self.said[everyone[3]]),
         )  # fmt: skip
         self.waiting = [(everyone[0], everyone[2], self.said_of[everyone[2]]), (everyone[1], everyone[4], self.said[everyone[3]])]
         return (by_text + by_picture) / 2
-
-    def _pictures(self, weights: Tensor) -> Tensor:
-        return unit(heaviest(weights, self.phase.loss.picture_terms))
-
-    def _texts(self, weights: Tensor) -> Tensor:
-        return unit(heaviest(weights, self.phase.loss.text_terms))
 
     def _direction(
         self, queries: Tensor, positives: Tensor, pictures: Tensor, said: Tensor, queue: KeyQueue, batch: tuple[Tensor, ...]
