@@ -1,7 +1,8 @@
 """The process that reads and decodes pictures, so that a hostile one takes down this process and not the run.
 
-`Decoders` starts it with a pipe on stdin, over which settings and then places come, and one on stdout, over which outcomes go
-back. Only what decoding needs is imported. It ends when stdin does, that is with its parent, however that ended.
+`Decoders` starts it with a pipe on stdin, over which settings and then places come, pickled, and one on stdout, over which
+outcomes go back, which are not (see `outcomes`). Only what decoding needs is imported. It ends when stdin does, that is with its
+parent, however that ended.
 """
 
 import contextlib
@@ -17,17 +18,11 @@ from queue import SimpleQueue
 from typing import BinaryIO
 
 from lexlip_es.entries import Place
-from lexlip_es.images import Picture, PictureError, PictureSpec, content_hash, open_picture
+from lexlip_es.images import PictureError, PictureSpec, content_hash, open_picture
+from lexlip_es.outcomes import Decoded, Outcome, write_outcome
 
+READY = "ready"  # the first outcome, which is about no picture
 GRACE = 5.0  # seconds that the parent has to end a picture that takes too long, before this process ends itself
-
-
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """A picture, and the SHA-256 of the file that it came from."""
-
-    picture: Picture
-    content_hash: str
 
 
 @dataclass(frozen=True)
@@ -38,9 +33,6 @@ class Work:
     with_location: bool
     seconds: float
     memory: int
-
-
-Outcome = Decoded | str  # a string is the reason why there is no picture: a full sentence
 
 
 def decode_place(place: Place, work: Work) -> tuple[Outcome, float]:
@@ -68,7 +60,7 @@ def main() -> None:
     work: Work = pickle.load(places)
     _import_decoders()
     _limit(work.memory)
-    _send(outcomes, None)  # ready
+    _send(outcomes, READY, 0.0)
     with open(os.devnull, "wb") as nowhere:  # from here on what is printed is about pictures, and the parent has words for that
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
@@ -80,9 +72,9 @@ def main() -> None:
         try:
             place: Place = pickle.loads(pickled)
         except Exception as error:
-            _send(outcomes, (f"The file's place is not known to the decoding process ({type(error).__name__}: {error}).", 0.0))
+            _send(outcomes, f"The file's place is not known to the decoding process ({type(error).__name__}: {error}).", 0.0)
         else:
-            _send(outcomes, decode_place(place, work))
+            _send(outcomes, *decode_place(place, work))
         _alarm(0)
 
 
@@ -95,10 +87,9 @@ def _listen(places: BinaryIO, waiting: "SimpleQueue[bytes]") -> None:
             os._exit(0)
 
 
-def _send(outcomes: BinaryIO, message: object) -> None:
+def _send(outcomes: BinaryIO, outcome: Outcome, seconds: float) -> None:
     try:
-        pickle.dump(message, outcomes, protocol=5)
-        outcomes.flush()
+        write_outcome(outcomes, outcome, seconds)
     except OSError:  # the parent is gone
         os._exit(0)
 

@@ -9,9 +9,7 @@ started, or with `workers=0`, threads of this process decode, unprotected.
 
 import contextlib
 import itertools
-import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
@@ -25,11 +23,13 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import IO, Any, Protocol, TypeVar
 
-from lexlip_es.decode_worker import Decoded, Outcome, Work, decode_place
+from lexlip_es.decode_process import cause_of_death, launch
+from lexlip_es.decode_worker import READY, Work, decode_place
 from lexlip_es.entries import Place
 from lexlip_es.errors import LexlipError
 from lexlip_es.images import PictureError, PictureSpec
 from lexlip_es.machine import cpus
+from lexlip_es.outcomes import Decoded, Outcome, read_outcome
 
 __all__ = ["MEMORY", "SECONDS", "Decoded", "Decoders", "Item", "T"]
 
@@ -39,7 +39,6 @@ MEMORY = 4 << 30
 """What one picture may need, in bytes: four times the largest that is decoded, as some formats need copies."""
 
 _AT_ONCE = 3  # pictures a worker has: one that it decodes, others so that it never waits for this process's attention
-_PIPE_BYTES = 1 << 20  # room for the outcomes of those
 _LOOK = 0.5  # seconds between looks at the clock while an outcome is waited for
 _START_SECONDS = 60.0
 
@@ -233,16 +232,16 @@ class _Worker:
         """Wait for the outcome of the first job, or for the end of the process, which is an outcome too."""
         assert self.process is not None
         try:
-            outcome = pickle.load(self.process.stdout)  # type: ignore[arg-type]
-        except Exception:  # EOFError, or half a message
-            self._bury()
+            outcome = self._read()
+        except Exception as error:  # EOFError: it ended, perhaps in the midst of an outcome
+            self._bury(nonsense=not isinstance(error, EOFError))
             return
         with self._lock:
             job = self._under_way.popleft()
             self._deadline = time.monotonic() + self._work.seconds
         job.future.set_result(outcome)
 
-    def _bury(self) -> None:
+    def _bury(self, nonsense: bool) -> None:
         code = self._dismiss()
         if self._ended:
             return
@@ -252,7 +251,8 @@ class _Worker:
             with self._lock:
                 self._under_way.popleft()
                 self.lost += 1
-            guilty.future.set_result((_cause_of_death(code, self._work.seconds if late else None), 0.0))
+            cause = cause_of_death(code, self._work.seconds if late else None)
+            guilty.future.set_result(("The decoder said nonsense of the picture." if nonsense else cause, 0.0))
         self._overdue = None
         if self._under_way:
             self._start()
@@ -265,9 +265,10 @@ class _Worker:
                 if self._ended:
                     return
                 self._deadline = time.monotonic() + _START_SECONDS
-                self.process = _launch()
+                self.process = launch()
             _write(self.process.stdin, self._work)  # type: ignore[arg-type]
-            pickle.load(self.process.stdout)  # type: ignore[arg-type]
+            if self._read()[0] != READY:
+                raise ValueError("it does not say that it is ready")
         except Exception as error:
             code = self._dismiss()
             why = error if code is None else f"it ended with {code}"
@@ -275,6 +276,10 @@ class _Worker:
         self._deadline = time.monotonic() + self._work.seconds
         for job in tuple(self._under_way):
             self._send(job.place)
+
+    def _read(self) -> tuple[Outcome, float]:
+        assert self.process is not None
+        return read_outcome(self.process.stdout, self._work.spec.size)  # type: ignore[arg-type]
 
     def _send(self, place: bytes) -> bool:
         assert self.process is not None
@@ -308,36 +313,6 @@ class _Worker:
                 job.future.set_exception(error)
 
 
-def _launch() -> "subprocess.Popen[bytes]":
-    # The child imports what this process would; a path on the command line, since a variable would reach its children too.
-    path = [entry for entry in sys.path if isinstance(entry, str)]
-    program = f"import sys; sys.path[:] = {path!r}; from lexlip_es.decode_worker import main; main()"
-    process = subprocess.Popen(
-        [os.fsdecode(spawn.get_executable()), "-X", f"utf8={sys.flags.utf8_mode}", "-c", program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},  # numpy would start one a processor
-        process_group=0,  # not in the terminal's: Ctrl-C is for this process
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-    )
-    if sys.platform == "linux":
-        import fcntl
-
-        assert process.stdout is not None
-        with contextlib.suppress(OSError):  # the user has many large pipes already
-            fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    return process
-
-
 def _write(pipe: IO[bytes], message: Any) -> None:
     pickle.dump(message, pipe, protocol=5)
     pipe.flush()
-
-
-def _cause_of_death(code: int | None, late: float | None) -> str:
-    name = next((number.name for number in signal.Signals if code == -number), f"exit code {code}")
-    if late is not None or name == "SIGALRM":
-        return f"The picture takes too long to decode{'' if late is None else f': more than {late:g} seconds'}."
-    if name in ("SIGKILL", "SIGTERM"):
-        return "The process that decoded the picture was ended from outside, perhaps because the machine ran out of memory."
-    return f"The decoder crashed on the picture ({name})."

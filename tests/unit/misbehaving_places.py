@@ -7,12 +7,27 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+from lexlip_es import decode_worker
+
 
 @dataclass(frozen=True)
 class Misbehaving:
     """A place whose reading ends badly."""
 
-    how: Literal["segfault", "abort", "exit", "killed", "hang", "hang without a word", "hog", "memory", "raise", "print"]
+    how: Literal[
+        "segfault",
+        "abort",
+        "exit",
+        "killed",
+        "hang",
+        "hang without a word",
+        "hog",
+        "memory",
+        "raise",
+        "print",
+        "environment",
+        "forge",
+    ]
     content: bytes = b""
 
     def read(self) -> bytes:
@@ -32,6 +47,10 @@ class Misbehaving:
             return bytes(3 << 30)
         elif self.how == "raise":
             raise RuntimeError("a broken disk")
+        elif self.how == "environment":
+            raise RuntimeError(" ".join(sorted(os.environ)))
+        elif self.how == "forge":  # a decoder that was taken over
+            vars(decode_worker)["write_outcome"] = lambda pipe, outcome, seconds: (pipe.write(self.content), pipe.flush())
         elif self.how == "print":
             os.write(1, b"I am no outcome\n" * 10_000)
             os.write(2, b"nor am I\n")

@@ -1,4 +1,5 @@
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -157,6 +158,35 @@ def test_what_a_library_prints_is_no_outcome(capfd: pytest.CaptureFixture[str]) 
     with Decoders(SPEC, workers=1) as decoders:
         assert said(decoders, [Misbehaving("print", encoded(photograph()))] * 3) == ["decoded"] * 3
     assert capfd.readouterr() == ("", "")
+
+
+class Evil:
+    """Whose pickle makes a folder where it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_a_decoder_that_was_taken_over_runs_no_code_here(protocol: int, tmp_path: Path) -> None:
+    places: list[Place] = [item.place for item in files(tmp_path, 3)]
+    places[1] = Misbehaving("forge", pickle.dumps((Evil(tmp_path / "owned"), 0.0), protocol))
+    with Decoders(SPEC, workers=1) as decoders:
+        assert said(decoders, places) == ["decoded", "The decoder said nonsense of the picture.", "decoded"]
+        assert decoders.lost == 1
+    assert not (tmp_path / "owned").exists()
+
+
+def test_logins_of_the_engine_are_not_in_the_environment_of_a_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LEXLIP_ES_PASSWORD", "LEXLIP_ES_API_KEY", "LEXLIP_ES_URL", "AWS_PROFILE", "FSSPEC_S3_ENDPOINT_URL"):
+        monkeypatch.setenv(name, "mine")
+    with Decoders(SPEC, workers=1) as decoders:
+        [names] = said(decoders, [Misbehaving("environment")])
+    assert "LEXLIP_ES" not in names
+    assert "AWS_PROFILE" in names and "FSSPEC_S3_ENDPOINT_URL" in names and "PATH" in names
 
 
 def test_a_place_that_cannot_be_read_or_made_over_there_is_a_reason() -> None:
