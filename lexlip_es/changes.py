@@ -16,9 +16,9 @@ from typing import Literal
 
 from lexlip_es.batches import batched
 from lexlip_es.documents import document_id
-from lexlip_es.entries import Found, Place, Skipped
+from lexlip_es.entries import Found, Place, Skipped, digest
 from lexlip_es.holdings import Held, Holdings, milliseconds
-from lexlip_es.images import PictureError, content_hash
+from lexlip_es.images import PictureError
 from lexlip_es.shards import WHOLE, Shard
 
 Fate = Literal["added", "changed", "unchanged"]
@@ -136,7 +136,7 @@ class _Look:
 
 def _content_hash(look: _Look) -> str | PictureError:
     try:
-        return content_hash(look.found.place.read())
+        return digest(look.found.place)
     except PictureError as error:
         return error
 

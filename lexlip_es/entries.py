@@ -4,7 +4,9 @@ A `Found` says where its content is by a `Place`, which knows how to read it and
 of a tar file, an object behind a URL. What is read is hostile until a decoder in a process of its own has looked at it.
 """
 
+import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +18,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Place(Protocol):
-    """Where a file's content is; picklable."""
+    """Where a file's content is; picklable.
+
+    One that has `pieces() -> Iterator[bytes]` too gives the same in parts, so that `digest` need not have it in memory.
+    """
 
     def read(self) -> bytes:
         """The whole content; raises `PictureError` where it cannot be read, or is empty or too large."""
@@ -34,6 +39,29 @@ class LocalFile:
         from lexlip_es.images import read_picture_file
 
         return read_picture_file(self.path)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The content in parts of 1 MiB; raises as `read`."""
+        from lexlip_es.images import picture_file_pieces
+
+        return picture_file_pieces(self.path)
+
+
+def digest(place: Place) -> str:
+    """SHA-256 of what is at a place, in hexadecimal, which is its `content_hash`; raises nothing but `PictureError`."""
+    from lexlip_es.images import PictureError
+
+    found = hashlib.sha256()
+    try:
+        for piece in place.pieces() if hasattr(place, "pieces") else (place.read(),):
+            found.update(piece)
+    except PictureError:
+        raise
+    except MemoryError as error:
+        raise PictureError("There is not enough memory to read the file.") from error
+    except Exception as error:  # a place may be anything that can be read
+        raise PictureError(f"The file cannot be read ({type(error).__name__}: {error}).") from error
+    return found.hexdigest()
 
 
 @dataclass(frozen=True)

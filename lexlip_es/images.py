@@ -14,11 +14,11 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from lexlip_es import exif
 from lexlip_es.errors import LexlipError
@@ -34,6 +34,7 @@ MAX_PIXELS = 250_000_000
 """The largest picture that is decoded, in pixels: above any camera (200 megapixels), about 1 GB of memory at worst."""
 MAX_FILE_BYTES = 1 << 30
 """The largest file that is read, in bytes."""
+_PIECE_BYTES = 1 << 20
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -108,6 +109,29 @@ def open_picture(source: Path | bytes, spec: PictureSpec, *, with_location: bool
 
 def read_picture_file(path: Path) -> bytes:
     """Read a regular file whole; a folder, pipe, socket or device, an empty or a giant file is a `PictureError`."""
+    with _opened(path) as (file, size):
+        data = file.read(size + 1)  # Python sets aside all that it is asked for
+        if len(data) > size:  # it grows
+            data += file.read(MAX_FILE_BYTES + 1 - len(data))
+    _refuse_size(len(data), path)
+    return data
+
+
+def picture_file_pieces(path: Path) -> Iterator[bytes]:
+    """What `read_picture_file` reads, 1 MiB at a time, for whoever need not have it in memory; raises the same."""
+    with _opened(path) as (file, _):
+        length = 0
+        while piece := file.read(_PIECE_BYTES):
+            length += len(piece)
+            if length > MAX_FILE_BYTES:
+                break
+            yield piece
+    _refuse_size(length, path)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """A regular file and its size in bytes; trouble with it, within too, is a `PictureError`."""
     try:
         _refuse_unless_regular(path.stat(), path)
         # Between the look and the opening a pipe may take the file's place: opened like this, it blocks nobody.
@@ -115,9 +139,7 @@ def read_picture_file(path: Path) -> bytes:
         with os.fdopen(os.open(path, flags), "rb") as file:
             status = os.fstat(file.fileno())
             _refuse_unless_regular(status, path)
-            data = file.read(status.st_size + 1)  # Python sets aside all that it is asked for
-            if len(data) > status.st_size:  # it grows
-                data += file.read(MAX_FILE_BYTES + 1 - len(data))
+            yield file, status.st_size
     except FileNotFoundError as error:
         raise PictureError("The file does not exist (any more).", path) from error
     except PermissionError as error:
@@ -126,16 +148,14 @@ def read_picture_file(path: Path) -> bytes:
         raise PictureError("There is not enough memory to read the file.", path) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise PictureError(f"The file cannot be read ({getattr(error, 'strerror', None) or error}).", path) from error
-    if not data:
-        raise PictureError("The file is empty.", path)
-    if len(data) > MAX_FILE_BYTES:
-        raise PictureError(f"The file is larger than {MAX_FILE_BYTES >> 30} GiB.", path)
-    return data
 
 
 def content_hash(source: Path | bytes) -> str:
     """SHA-256 of a picture file's whole content, in hexadecimal; raises `PictureError` when the file cannot be read."""
-    return hashlib.sha256(read_picture_file(source) if isinstance(source, Path) else source).hexdigest()
+    found = hashlib.sha256()
+    for piece in picture_file_pieces(source) if isinstance(source, Path) else (source,):
+        found.update(piece)
+    return found.hexdigest()
 
 
 def _refuse_unless_regular(status: os.stat_result, path: Path) -> None:
@@ -144,6 +164,13 @@ def _refuse_unless_regular(status: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise PictureError("It is a pipe, a socket or a device, not a regular file.", path)
     if status.st_size > MAX_FILE_BYTES:
+        _refuse_size(status.st_size, path)
+
+
+def _refuse_size(size: int, path: Path) -> None:
+    if not size:
+        raise PictureError("The file is empty.", path)
+    if size > MAX_FILE_BYTES:
         raise PictureError(f"The file is larger than {MAX_FILE_BYTES >> 30} GiB.", path)
 
 

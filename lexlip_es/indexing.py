@@ -13,10 +13,10 @@ from lexlip_es.dialects import FieldType
 from lexlip_es.documents import document_id
 from lexlip_es.duplicates import group_duplicates
 from lexlip_es.engines.protocol import Engine
-from lexlip_es.entries import Found, Skipped, path_text
+from lexlip_es.entries import Found, Skipped, digest, path_text
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.holdings import Held, Holdings, milliseconds, read_documents, read_holdings, read_some
-from lexlip_es.images import PictureError, content_hash
+from lexlip_es.images import PictureError
 from lexlip_es.loading import IndexStore, Run, Source, kind_of, load
 from lexlip_es.names import index_name
 from lexlip_es.report import Report
@@ -116,7 +116,7 @@ def _holdings_of(
         before = held.get(document_id(run.collection, entry.relative))
         if before is None or (before.size, before.modified) != (entry.size, milliseconds(entry.modified)):
             with suppress(PictureError):  # which the load will meet again
-                contents.add(content_hash(entry.place.read()))
+                contents.add(digest(entry.place))
     twins = read_some(engine, index, run.collection, contents=contents)
     return Holdings(held.values(), [twin for twin in twins if twin.id not in held])
 
