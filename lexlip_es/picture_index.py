@@ -22,6 +22,7 @@ from lexlip_es.loading import Run
 from lexlip_es.model_folder import open_model
 from lexlip_es.names import index_name
 from lexlip_es.queries import MOST_HITS, Filter, Hit, explain_request, explained_terms, read_hit
+from lexlip_es.query_pictures import QueryPictures
 from lexlip_es.report import Report
 from lexlip_es.searching import ClauseLimit, Searcher, SearchResult, Subject, read_index_meta
 from lexlip_es.sources import open_picture_source
@@ -71,6 +72,7 @@ class PictureIndex:
         self.engine = connect(given, report=report)
         self._form = form
         self._limit = ClauseLimit()
+        self._pictures = QueryPictures(self.encoder.model.picture_spec)
 
     def __enter__(self) -> "PictureIndex":
         return self
@@ -79,7 +81,8 @@ class PictureIndex:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connections; the server and the index stay."""
+        """Let go of the connections, and of the process that decoded pictures; the server and the index stay."""
+        self._pictures.close()
         self.engine.close()
 
     def index(
@@ -125,6 +128,8 @@ class PictureIndex:
 
     def search(self, query: str | Path, k: int = 10, filter: Filter | None = None, *, all: bool = False) -> SearchResult:
         """The k best pictures (1 to 10,000) for a sentence (`str`) or for a picture file (`Path`).
+
+        A picture may be anybody's: a process of its own decodes it, started for the first one, and kept until `close`.
 
         filter: a clause of the engine's query language that a hit must match as well; it gives no score. all: show each of
         several duplicates; else the best stands for its group (`hit.duplicates`, `result.folded`). Raises `UsageError`
@@ -227,7 +232,7 @@ class PictureIndex:
 
     def _subject(self, query: str | Path) -> Subject:
         if isinstance(query, Path):
-            return Subject.of(self.encoder, picture=query)
+            return Subject.of(self.encoder, picture=query, pictures=self._pictures)
         return Subject.of(self.encoder, query)
 
 

@@ -15,9 +15,9 @@ from lexlip_es.engines.cluster import CLAUSE_LIMIT
 from lexlip_es.engines.errors import EngineUnreachableError, UnknownIndexError
 from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.images import open_picture
 from lexlip_es.mappings import IndexMeta
 from lexlip_es.names import index_name
+from lexlip_es.pixels import Pixels
 from lexlip_es.queries import (
     MOST_HITS,
     Filter,
@@ -30,6 +30,7 @@ from lexlip_es.queries import (
     read_hit,
     search_body,
 )
+from lexlip_es.query_pictures import QueryPictures
 from lexlip_es.weights import Row, prepare_documents, prepare_queries
 
 # In the refusals of every version: "maxClauseCount is set to 1024", "... too many nested clauses; maxClauseCount is set to 1024"
@@ -55,13 +56,24 @@ def query_row(encoder: Encoder, text: str, k: int | None = None) -> Row:
     return weights.row(0)
 
 
-def picture_row(encoder: Encoder, picture: Path, k: int | None = None) -> Row:
-    """A picture's terms and weights as a query (default: the model's number of picture terms); `PictureError` if it is none."""
-    pixels = open_picture(picture, encoder.model.picture_spec).pixels
+def picture_row(encoder: Encoder, picture: Path, k: int | None = None, pictures: QueryPictures | None = None) -> Row:
+    """A picture's terms and weights as a query (default: the model's number of picture terms); `PictureError` if it is none.
+
+    pictures: the process that decodes it, by default one for this picture alone.
+    """
+    pixels = _pixels(encoder, picture, pictures)
     weights = prepare_queries(encoder.encode_pictures([pixels]), k or encoder.model.pruning.picture_terms)
     if not len(weights.terms):
         raise LexlipError(f"{picture} has no terms under model {encoder.model.name}: try another picture.")
     return weights.row(0)
+
+
+def _pixels(encoder: Encoder, picture: Path, pictures: QueryPictures | None = None) -> Pixels:
+    """A picture, (S, S, 3) RGB, decoded in another process."""
+    if pictures is not None:
+        return pictures.pixels(picture)
+    with QueryPictures(encoder.model.picture_spec) as once:
+        return once.pixels(picture)
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,7 @@ class DescribedTerm:
 def describe(encoder: Encoder, subject: str, k: int | None = None) -> list[DescribedTerm]:
     """The terms of a picture file as they would be stored, or of any other text as they would be asked."""
     if os.path.isfile(subject):  # Path's own test raises for a text that is too long for a file name
-        pixels = open_picture(Path(subject), encoder.model.picture_spec).pixels
+        pixels = _pixels(encoder, Path(subject))
         row = prepare_documents(encoder.encode_pictures([pixels]), k or encoder.model.pruning.picture_terms).row(0)
     else:
         row = query_row(encoder, subject, k)
@@ -100,13 +112,18 @@ class Subject:
     started: float
 
     @classmethod
-    def of(cls, encoder: Encoder, text: str | None = None, picture: Path | None = None) -> "Subject":
-        """Encode a sentence or a picture; raises `UsageError` unless there is one of them, and what `query_row` raises."""
+    def of(
+        cls, encoder: Encoder, text: str | None = None, picture: Path | None = None, *, pictures: QueryPictures | None = None
+    ) -> "Subject":
+        """Encode a sentence or a picture; raises `UsageError` unless there is one of them, and what `query_row` raises.
+
+        pictures: as for `picture_row`.
+        """
         started = time.perf_counter()
         if text is not None and picture is None:
             return cls(text, query_row(encoder, text), started)
         if picture is not None and text is None:
-            return cls(str(picture), picture_row(encoder, picture), started)
+            return cls(str(picture), picture_row(encoder, picture, pictures=pictures), started)
         raise UsageError("search for one thing: give a sentence, or a picture with --image.")
 
 
