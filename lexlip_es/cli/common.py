@@ -81,13 +81,19 @@ def show(line: str) -> None:
 
 
 def answer(data: Any) -> None:
-    """Print data as JSON on stdout, escaped to ASCII where stdout could not take it otherwise."""
+    """Print data as JSON on stdout, with what could steer a terminal as \\uXXXX; all in ASCII where stdout takes nothing else."""
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    text = "\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n"))
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeError:
         text = json.dumps(data, indent=2, allow_nan=False)
     print(text)
+
+
+def _escaped(line: str) -> str:
+    """A line of JSON, still the same JSON: what is not printable stands between quotes in it."""
+    return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in line)
 
 
 @contextmanager
