@@ -13,7 +13,7 @@ from lexlip_es.dialects import Family, field_type_of
 from lexlip_es.documents import Document, bulk_action
 from lexlip_es.engines.protocol import BulkResult, JsonObject
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.loading import Run, Source, kind_of, load
+from lexlip_es.loading import Run, Source, columns_declared, kind_of, load
 from lexlip_es.mappings import index_body, index_meta
 from lexlip_es.names import index_name
 from lexlip_es.report import Report
@@ -61,7 +61,7 @@ def export_source(run: Run, source: Source, out: Path, index: str | None = None,
     """
     kind = kind_of(source)
     body_file, alias = index_file(out), index_name(index, kind)
-    meta = index_meta(run.encoder.model, kind, run.terms, field_type_of(family))
+    meta = index_meta(run.encoder.model, kind, run.terms, field_type_of(family), columns=columns_declared(source))
     body = index_body(meta, family=family) | {"aliases": {alias: {}}}
     try:
         # Left in reverse order: the new body is in place before the new lines are, never new lines beside an old body.

@@ -17,7 +17,7 @@ from lexlip_es.entries import Found, Skipped, digest, path_text
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.holdings import Held, Holdings, milliseconds, read_documents, read_holdings, read_some
 from lexlip_es.images import PictureError
-from lexlip_es.loading import IndexStore, Run, Source, kind_of, load
+from lexlip_es.loading import IndexStore, Run, Source, columns_declared, kind_of, load
 from lexlip_es.names import index_name
 from lexlip_es.report import Report
 from lexlip_es.shards import WHOLE
@@ -44,12 +44,14 @@ def index_source(
     """Bring the documents of a source under an alias (default `pictures` or `texts`) up to date.
 
     New and changed pictures are encoded, moved ones keep their terms, and documents whose files are gone from the source's root
-    are removed, unless `keep_missing`, and unless they are more than a fifth, which `even_if_many` allows. `field_type`,
+    are removed, unless `keep_missing`, and unless they are more than a fifth, which `even_if_many` allows. Columns that the
+    source declares become fields of the index; of those that it does not declare, documents keep what they have. `field_type`,
     `write_once` and `compress` as for `open_target`. Raises `LexlipError` for a dead engine or an index that does not fit; what
     was done until then is in the run's report.
     """
     alias = index_name(index, kind_of(source))
     made: dict[str, Any] = {"field_type": field_type, "write_once": write_once, "compress": compress}
+    made["columns"] = columns_declared(source)
     with open_target(engine, alias, run.encoder.model, kind_of(source), run.terms, **made) as target:
         store = IndexStore(engine, target.index)
         if isinstance(source, TextFile):
@@ -127,7 +129,8 @@ def compare_source(engine: Engine, run: Run, source: Source, index: str | None =
         raise UsageError("a dry run compares pictures with their files; texts are written anew by each run: leave out --dry-run.")
     report = run.report
     report.dry_run = True
-    target = find_target(engine, index_name(index, "picture"), run.encoder.model, "picture", run.terms)
+    alias = index_name(index, "picture")
+    target = find_target(engine, alias, run.encoder.model, "picture", run.terms, columns=source.meta_schema)
     comparison = _comparison(engine, run, source, target)
     for task in comparison.tasks(source.entries()):
         run.progress()

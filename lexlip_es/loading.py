@@ -99,6 +99,11 @@ def kind_of(source: Source) -> Kind:
     return "text" if isinstance(source, TextFile) else "picture"
 
 
+def columns_declared(source: Source) -> Mapping[str, str]:
+    """The columns that a source declares, name -> type; texts have none."""
+    return {} if isinstance(source, TextFile) else source.meta_schema
+
+
 def load(run: Run, source: Source, store: Store, comparison: Comparison | None = None) -> Comparison:
     """Bring everything of a source into a store, or its reason into the run's report.
 
@@ -163,7 +168,7 @@ class _LoadingPictures(_Loading):
         """What is to be decoded and encoded, and the documents that are made out of others."""
         for batch in batched(self.comparison.tasks(self.source.entries()), _TASKS):
             tasks = self._with_news(batch)
-            known = self.store.read([task.source for task in tasks if isinstance(task, Reuse)])
+            known = self.store.read([id for task in tasks if isinstance(task, Reuse) for id in self._needed(task)])
             for task in tasks:
                 if isinstance(task, Skipped):
                     yield task
@@ -176,10 +181,10 @@ class _LoadingPictures(_Loading):
     def documents(self, batch: Sequence[tuple[Encode, Decoded]], weights: SparseWeights) -> Iterator[Document]:
         """The documents of encoded pictures."""
         pruned = prepare_documents(weights, self.run.terms)
-        changed = [task.id for task, _ in batch if task.fate == "changed" and not self.source.has_extras]
-        before = self.store.read(changed, SAID)
+        before = self.store.read([task.id for task, _ in batch if task.fate == "changed"], SAID)
         for i, (task, decoded) in enumerate(batch):
-            said = self._said(task.found) if self.source.has_extras else self._told.pop(task.id, before.get(task.id, {}))
+            told = self._told.pop(task.id, before.get(task.id, {}))
+            said = self._said(task.found, told) if self.source.has_extras else told
             if isinstance(said, PictureError):
                 self.run.report.skipped.append((task.display_path, said.reason))
                 continue
@@ -202,16 +207,21 @@ class _LoadingPictures(_Loading):
             return
         self._under_way[task.id] = task.fate, None if task.source == task.id else task.content_hash
         document = known.get(task.source, {})
-        said = self._said(task.found) if self.source.has_extras else None
+        own = known.get(task.id, {})
+        said = self._said(task.found, own) if self.source.has_extras else None
         if isinstance(said, PictureError):
             yield Skipped(task.found.display_path, said.reason)
         elif "terms" not in document:  # gone meanwhile, or an index that keeps no terms in its sources
-            if document:
-                self._told[task.id] = {name: document[name] for name in SAID if name in document}
+            if told := own if self.source.has_extras else document:
+                self._told[task.id] = {name: told[name] for name in SAID if name in told}
             yield Encode(task.found, task.id, task.fate)
         else:
             again = document_again(document, task.found, collection=self.run.collection, root=self.source.root, said=said)
             yield {"_id": task.id, "source": again}
+
+    def _needed(self, task: Reuse) -> set[str]:
+        """The documents that it is made of: of what is said, only its own is asked."""
+        return {task.source, task.id} if self.source.has_extras and task.fate == "changed" else {task.source}
 
     def _with_news(self, tasks: Sequence[Task]) -> list[Task]:
         """The tasks; a picture that is the same, but of which something else is said now, gets a document again."""
@@ -221,13 +231,17 @@ class _LoadingPictures(_Loading):
         return [self._news(task, said.get(task.id)) if isinstance(task, Same) else task for task in tasks]
 
     def _news(self, task: Same, before: JsonObject | None) -> Task:
-        now = self._said(task.found)
+        now = self._said(task.found, before or {})
         if isinstance(now, PictureError):
             return Skipped(task.found.display_path, now.reason)
         return task if now == before else Reuse(task.found, task.id, "changed", task.id, "")
 
-    def _said(self, found: Found) -> dict[str, Any] | PictureError:
+    def _said(self, found: Found, before: JsonObject) -> dict[str, Any] | PictureError:
+        """What the source says of a picture; of columns that it does not declare, its document keeps what it said `before`."""
         try:
-            return said_fields(self.source.extras(found))
+            said = said_fields(self.source.extras(found))
         except PictureError as error:
             return error
+        kept = {name: value for name, value in before.get("meta", {}).items() if name not in self.source.meta_schema}
+        meta = {**kept, **said.get("meta", {})}
+        return {**said, "meta": meta} if meta else said

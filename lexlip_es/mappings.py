@@ -13,6 +13,7 @@ from typing import Any
 from lexlip_es.dialects import Family, FieldType, family_for, field_type_of, known_to
 from lexlip_es.engines.protocol import ServerInfo
 from lexlip_es.errors import LexlipError, ModelMismatchError
+from lexlip_es.meta_columns import meta_field
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.names import Kind
 
@@ -38,11 +39,17 @@ def _family_body(family: Family) -> dict[str, Any]:
 
 
 def index_meta(
-    model: ModelFolder, kind: Kind, terms: int, field_type: FieldType = "rank_features", *, write_once: bool = False
+    model: ModelFolder,
+    kind: Kind,
+    terms: int,
+    field_type: FieldType = "rank_features",
+    *,
+    write_once: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """What `_meta.lexlip` says about the documents of an index: who made them, and how they were pruned to `terms` terms.
 
-    write_once: their `_source` does not keep the terms, see `index_body`.
+    write_once: their `_source` does not keep the terms; columns: of `meta`, name -> type; see `index_body`.
     """
     return {
         "schema": SCHEMA,
@@ -53,6 +60,7 @@ def index_meta(
         "normalise": "l2",
         "field_type": field_type,
         **({"write_once": True} if write_once else {}),
+        **({"columns": dict(columns)} if columns else {}),
     }
 
 
@@ -67,7 +75,7 @@ def index_body(
     """The body that creates an index: settings and mappings of the family's file, with `_meta.lexlip` = meta.
 
     Where that says `write_once`, the terms are searched but not kept in `_source`, which is most of the disk: the engine then
-    loses them with every partial update, reindex and update by query, and answers that all went well.
+    loses them with every partial update, reindex and update by query, and answers that all went well. Its `columns` are fields.
 
     server: what it would refuse because it is older is left out; by default it is as new as the file. compress: pack `_source`
     more tightly, which costs time at loading and fetching.
@@ -75,6 +83,8 @@ def index_body(
     body = _family_body(family)
     body["settings"]["index"]["number_of_shards"] = shards
     body["mappings"] = {"_meta": {"lexlip": dict(meta)}, **body["mappings"]}
+    if columns := meta.get("columns"):
+        body["mappings"]["properties"]["meta"] = meta_field(columns)
     if compress:
         body["settings"]["index"]["codec"] = COMPRESSED
     if meta.get("write_once"):

@@ -5,7 +5,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -92,8 +92,14 @@ class PictureIndex:
         captions: str | Path | None = None,
         files: str | Path | None = None,
         collection: str | None = None,
+        exclude: Sequence[str] = (),
+        meta: Sequence[str] = (),
+        paths_below: str | Path | None = None,
+        with_location: bool = False,
         terms: int | None = None,
         field_type: FieldType | None = None,
+        write_once: bool | None = None,
+        compress: bool | None = None,
         keep_missing: bool = False,
         even_if_many: bool = False,
         progress: Callable[[], None] | None = None,
@@ -107,6 +113,10 @@ class PictureIndex:
         captions: a CSV, TSV, JSONL or JSON file whose texts are kept beside the pictures. files: a list of the only pictures
         to take, one name a line. collection: the name of this set of pictures, by default where it lies. terms: how many a
         picture keeps, by default what the model was tuned for. field_type: of a new index, `rank_features` unless said.
+        exclude: patterns as in `.gitignore` of what to leave out. meta: columns of a table or of shards to keep, as
+        `"price:double"`; a filter then finds them as `meta.price`, and later runs without it leave the values as they are.
+        paths_below: the folder that a table's paths are relative to, by default its own. with_location: keep where a picture
+        was taken. write_once: keep no terms in `_source`; compress: pack it tightly; both for a new index, see the README.
         progress is called for each picture; setting `stop` ends the run after what is begun (`report.interrupted`).
 
         Raises `LexlipError` for a source without a picture, an index that does not fit, or a server that went away.
@@ -117,13 +127,27 @@ class PictureIndex:
         (3, [])
         """
         opened = open_picture_source(
-            str(source), files=Path(files) if files else None, captions=Path(captions) if captions else None
+            str(source),
+            files=Path(files) if files else None,
+            captions=Path(captions) if captions else None,
+            paths_below=Path(paths_below) if paths_below else None,
+            meta=meta,
+            exclude=exclude,
         )
         run = Run.of(self.encoder, opened.root, collection=collection, terms=terms)
+        run.with_location = with_location
         run.progress = progress or run.progress
         run.stop = stop or run.stop
         return index_source(
-            self.engine, run, opened, self.name, field_type=field_type, keep_missing=keep_missing, even_if_many=even_if_many
+            self.engine,
+            run,
+            opened,
+            self.name,
+            field_type=field_type,
+            write_once=write_once,
+            compress=compress,
+            keep_missing=keep_missing,
+            even_if_many=even_if_many,
         )
 
     def search(self, query: str | Path, k: int = 10, filter: Filter | None = None, *, all: bool = False) -> SearchResult:

@@ -1,10 +1,11 @@
-"""What a rebuild would lose, found before it is lost: collections without a source, captions, far too many documents."""
+"""What a rebuild would lose, found before it is lost: collections without a source, captions, columns, far too many documents."""
 
 from collections.abc import Iterable, Sequence
 
 from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.loading import Source
+from lexlip_es.loading import Source, columns_declared
+from lexlip_es.meta_columns import columns_of
 from lexlip_es.rebuild_claim import Serving
 from lexlip_es.texts import TextFile
 
@@ -50,6 +51,20 @@ def refuse_to_lose_captions(engine: Engine, old: Serving, sources: Sequence[tupl
     for name, source in sources:
         if not isinstance(source, TextFile) and not source.has_extras and (had := _captioned(engine, old.index, name)):
             raise _captions_lost(old, name, had)
+
+
+def refuse_to_lose_columns(engine: Engine, old: Serving, sources: Iterable[tuple[str, Source]]) -> None:
+    """Raise for a collection with values of a column that its source does not declare."""
+    for name, source in sources:
+        for column, kind in columns_of(old.body["mappings"]).items():
+            if column in columns_declared(source):
+                continue
+            valued = {"bool": {"filter": [of_collection(name), {"exists": {"field": f"meta.{column}"}}]}}
+            if had := engine.count(old.index, valued):
+                raise LexlipError(
+                    f"{had} pictures of the collection {name} have a {column}, which none would have any more, so {old.index} "
+                    f"goes on serving: declare it with --meta {column}:{kind}, or rebuild with --yes if that is meant."
+                )
 
 
 def refuse_to_shrink(engine: Engine, old: Serving, made: str, named: Iterable[str]) -> None:

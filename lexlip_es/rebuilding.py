@@ -15,10 +15,18 @@ from itertools import takewhile
 from lexlip_es.dialects import FieldType
 from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.errors import LexlipError
-from lexlip_es.loading import IndexStore, Run, Source, kind_of, load
+from lexlip_es.loading import IndexStore, Run, Source, columns_declared, kind_of, load
 from lexlip_es.mappings import IndexMeta, index_meta
+from lexlip_es.meta_columns import columns_of, joined
 from lexlip_es.names import index_name
-from lexlip_es.rebuild_checks import listed, of_others, refuse_to_lose_captions, refuse_to_shrink, refuse_wrong_names
+from lexlip_es.rebuild_checks import (
+    listed,
+    of_others,
+    refuse_to_lose_captions,
+    refuse_to_lose_columns,
+    refuse_to_shrink,
+    refuse_wrong_names,
+)
 from lexlip_es.rebuild_claim import BEAT_SECONDS, Claim, Serving, claimed
 from lexlip_es.report import Report
 from lexlip_es.target import is_compressed, keep_lasting_meta, serving_index
@@ -46,7 +54,7 @@ def rebuild_index(
     Other collections are copied where model, kind and number of terms stay the same, else they must be among the sources or be
     dropped by name. A stop (`run.stop`) finishes what is begun and leaves the old index serving, and so does every error:
     `LexlipError` for an index that is not there or not ours, another rebuild or another writer, and, unless `even_if_smaller`,
-    documents that the engine refuses, captions that would be lost, or a collection with far fewer documents than before.
+    documents that the engine refuses, captions or columns that would be lost, or a collection with far fewer documents.
     field_type, write_once, compress: by default as in the old index; see `open_target`. `run.report.notes` say which
     index serves now and what became of the old one.
     """
@@ -57,13 +65,15 @@ def rebuild_index(
     refuse_wrong_names(engine, old, named, drop_collections)
     once = old.meta.write_once if write_once is None else write_once
     packed = is_compressed(old.body) if compress is None else compress
-    meta = index_meta(run.encoder.model, kind, run.terms, field_type or old.meta.field_type, write_once=once)
     foreign = of_others([*named, *drop_collections])
     others = engine.count(old.index, foreign)
+    columns = _columns(old, sources, copies=others > 0)
+    meta = index_meta(run.encoder.model, kind, run.terms, field_type or old.meta.field_type, write_once=once, columns=columns)
     if others:
         _refuse_to_lose_collections(engine, old, meta, run, foreign)
     if not even_if_smaller:
         refuse_to_lose_captions(engine, old, sources)
+        refuse_to_lose_columns(engine, old, sources)
     with claimed(engine, old, meta, run.stop, beat_seconds, compress=packed) as claim:
         for collection, source in sources:
             load(replace(run, collection=collection), source, IndexStore(engine, claim.index))
@@ -102,6 +112,14 @@ def _serving(engine: Engine, alias: str) -> Serving:
     keep_lasting_meta(engine, index, meta.meta)  # left by a rebuild that crashed just after its swap
     engine.refresh(index)
     return Serving(alias, index, body, meta)
+
+
+def _columns(old: Serving, sources: Sequence[tuple[str, Source]], copies: bool) -> dict[str, str]:
+    """The columns of the next index: those that the sources declare, and where documents are copied, the old ones too."""
+    columns: dict[str, str] = {}
+    for _, source in sources:
+        columns = joined("another source", columns, columns_declared(source))
+    return joined(f"index {old.index}", columns_of(old.body["mappings"]), columns) if copies else columns
 
 
 def _refuse_to_lose_collections(engine: Engine, old: Serving, meta: JsonObject, run: Run, foreign: JsonObject) -> None:

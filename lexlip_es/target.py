@@ -7,13 +7,14 @@ beside the one that serves, out of the same parts.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lexlip_es.dialects import FieldType, family_for
 from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.mappings import COMPRESSED, LOAD_SETTINGS, REBUILD, IndexMeta, index_body, index_meta
+from lexlip_es.meta_columns import columns_of, joined, meta_field
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.names import Kind, alias_of, first_index
 
@@ -25,7 +26,8 @@ class Target:
     """An index to write into.
 
     `loading` means that it is new and the alias does not point to it yet; `complete`, for the writer to say, that more is not to
-    be expected soon. `uuid` is the server's own name for it: an index that was deleted and came anew has another.
+    be expected soon. `uuid` is the server's own name for it: an index that was deleted and came anew has another. `columns` are
+    those that its mapping has: name -> type.
     """
 
     alias: str
@@ -34,6 +36,7 @@ class Target:
     loading: bool
     uuid: str | None
     complete: bool = True
+    columns: dict[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -47,28 +50,31 @@ def open_target(
     field_type: FieldType | None = None,
     write_once: bool | None = None,
     compress: bool | None = None,
+    columns: Mapping[str, str] | None = None,
     shards: int = 1,
 ) -> Iterator[Target]:
     """The index behind the alias, created where there is none; on leaving, a new one is made searchable and the alias set.
 
     field_type: what `terms` are in a new index, by default `rank_features`; write_once: whether its `_source` leaves them out,
     compress: whether it is packed tightly, by default neither. An index that is there must be as asked for; None asks for
-    nothing. A load that was interrupted is taken up again.
+    nothing. columns: what `meta` shall have, name -> type; an index that is there gets those that it lacks. A load that was
+    interrupted is taken up again.
 
-    Raises `LexlipError` for a foreign index, another kind of documents, an alias over several indices, or one that is being
-    rebuilt, and where somebody deleted or replaced the index meanwhile; `ModelMismatchError` for another model or number of
-    terms, `UsageError` for a field that the server lacks.
+    Raises `LexlipError` for a foreign index, another kind of documents, a column of another type, an alias over several indices,
+    or one that is being rebuilt, and where somebody deleted or replaced the index meanwhile; `ModelMismatchError` for another
+    model or number of terms, `UsageError` for a field that the server lacks.
     """
 
     def find() -> Target | None:
-        return find_target(engine, alias, model, kind, terms, field_type, write_once, compress)
+        return find_target(engine, alias, model, kind, terms, field_type, write_once, compress, columns)
 
     target = find()
     if target is None:
-        meta = index_meta(model, kind, terms, field_type or "rank_features", write_once=bool(write_once))
+        meta = index_meta(model, kind, terms, field_type or "rank_features", write_once=bool(write_once), columns=columns)
         target = _create(engine, alias, meta, shards, bool(compress)) or find()
         if target is None:
             raise LexlipError(f"{first_index(alias)} was made by another run and is gone again: index once more.")
+    _add_columns(engine, target, columns or {})
     try:
         yield target
     except LexlipError as error:
@@ -165,6 +171,7 @@ def find_target(
     field_type: FieldType | None = None,
     write_once: bool | None = None,
     compress: bool | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Target | None:
     """The index that `open_target` would write into, or None where it would make one; raises as it does."""
     serving = serving_index(engine, alias)
@@ -183,7 +190,9 @@ def find_target(
                 f"{alias} is being rebuilt (into {unfinished}), which this run would not reach: wait until that is done, or, "
                 f"if it crashed, run {REBUILD} again or delete {unfinished}."
             )
-        return Target(alias, index, meta.meta, loading=not serving, uuid=_uuid(body))
+        has = columns_of(body["mappings"])
+        joined(f"index {index}", has, columns or {})
+        return Target(alias, index, meta.meta, loading=not serving, uuid=_uuid(body), columns=has)
     return None
 
 
@@ -201,7 +210,17 @@ def _create(engine: Engine, alias: str, meta: Mapping[str, Any], shards: int, co
         if index not in engine.indices(index):
             raise
         return None
-    return Target(alias, index, made, loading=True, uuid=_uuid(engine.indices(index).get(index, {})))
+    uuid = _uuid(engine.indices(index).get(index, {}))
+    return Target(alias, index, made, loading=True, uuid=uuid, columns=dict(made.get("columns", {})))
+
+
+def _add_columns(engine: Engine, target: Target, declared: Mapping[str, str]) -> None:
+    """Also where it serves: fields that no document has yet change nothing for those who search."""
+    columns = {**target.columns, **declared}
+    if declared and (columns != target.columns or columns != target.meta.get("columns")):
+        target.columns = target.meta["columns"] = columns
+        meta = {"lexlip": target.meta}
+        engine.put_mapping(target.index, {"properties": {"meta": meta_field(declared)}, "_meta": meta})
 
 
 def _publish(engine: Engine, target: Target) -> None:

@@ -33,7 +33,10 @@ def rebuild(
         typer.Option("--drop-collection", help="A collection that the new index shall not have; may be repeated."),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Swap even if documents are refused, or a collection has far fewer, or no captions.")
+        bool,
+        typer.Option(
+            "--yes", help="Swap even if documents are refused, or a collection has far fewer, or loses captions or columns."
+        ),
     ] = False,
     url: common.UrlOption = None,
     as_json: common.JsonOption = False,

@@ -132,3 +132,15 @@ def test_the_command_prints_the_template_without_a_server(model: ModelFolder) ->
     answer = CliRunner().invoke(app, ["mapping", "--index", "photos", "--family", "elasticsearch-sparse-vector", "--terms", "32"])
     expected = model_template(model, "photos", family="elasticsearch-sparse-vector", terms=32).body
     assert (answer.exit_code, json.loads(answer.stdout)) == (0, expected)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_declared_columns_are_fields_of_a_strict_object(family: Family, model: ModelFolder) -> None:
+    meta = index_meta(model, "picture", 64, field_type_of(family), columns={"price": "double", "about": "text"})
+    field = index_body(meta, family=family)["mappings"]["properties"]["meta"]
+    assert field["properties"] == {"price": {"type": "double"}, "about": {"type": "text", "analyzer": "standard"}}
+    assert field["dynamic"] == "strict"
+    assert index_body(index_meta(model, "picture", 64), family=family)["mappings"]["properties"]["meta"] == {
+        "type": "object",
+        "dynamic": "strict",
+    }
