@@ -133,6 +133,10 @@ def read_names(path: Path) -> list[str]:
 
 
 def _records(path: Path, *, plain_text: bool) -> Iterator[_Record]:
+    if path.suffix.lower() == ".parquet":
+        raise LexlipError(
+            f"{path} is Parquet, as only a table of pictures may be: give it to --images, or save it as CSV or JSONL."
+        )
     blank, first, lines = after_blank_lines(path)
     kind = path.suffix.lower()
     table = _table(first)

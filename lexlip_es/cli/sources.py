@@ -29,8 +29,8 @@ CaptionFilesOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--captions",
-        help="A file of captions (CSV, TSV, JSONL, JSON, Parquet), kept as text beside the terms: one for each --images, in "
-        "their order; - for a folder without.",
+        help="A file of captions (CSV, TSV, JSONL, JSON), kept as text beside the terms: one for each --images, in "
+        "their order; - for a folder without. Parquet is read as a table alone, by --images.",
     ),
 ]
 PathsBelowOption = Annotated[
@@ -39,7 +39,9 @@ PathsBelowOption = Annotated[
 MetaOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--meta", help="A column of a table or of shards to keep: NAME:TYPE (keyword, text, long, double, date, boolean)."
+        "--meta",
+        help="A column of a table or of shards to keep, which filters find as meta.NAME: NAME:TYPE (keyword, text, long, double, "
+        "date, boolean); may be repeated. A later run without it leaves the values as they are.",
     ),
 ]
 ExcludeOption = Annotated[

@@ -267,3 +267,13 @@ def test_the_data_sets_are_read_whole(file: str, pictures: int, captions: int, d
     read = read_captions(data / file)
     assert (len(read), sum(map(len, read.values()))) == (pictures, captions)
     assert sum(1 for _ in read_texts(data / file)) == captions
+
+
+def test_captions_in_parquet_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "captions.parquet"
+    file.write_bytes(b"PAR1\xff")
+    for read in (read_captions, lambda path: list(read_texts(path))):
+        with pytest.raises(
+            LexlipError, match=r"captions\.parquet is Parquet, .* give it to --images, or save it as CSV or JSONL"
+        ):
+            read(file)
