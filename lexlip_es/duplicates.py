@@ -29,7 +29,7 @@ MOST_IN_BAND = 2_000
 COLUMNS = ("path", "collection", "content_hash", "duplicate_group", "perceptual_hash")
 _RECORD = np.dtype([("id", "V16"), ("content", "V32"), ("group", "V32"), ("looks", f"V{HASH_BYTES}"), ("has_looks", "?")])
 _BATCH = 10_000
-_PAIRS_AT_ONCE = 1 << 18
+_PAIRS_AT_ONCE = 1 << 16
 _BITS_SET = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
 
 Hashes = NDArray[np.uint8]
@@ -93,16 +93,23 @@ def group_hashes(hashes: Hashes, radius: int = RADIUS, colour_steps: int = COLOU
 
     The hash with the most near ones takes these, then the next, and so on among those that are left; of equals the smaller.
     """
-    middles = np.full(len(hashes), -1, np.int64)
-    pairs = near_pairs(hashes, radius, colour_steps)
-    both = np.concatenate([pairs, pairs[:, ::-1]])
-    both = both[np.lexsort((both[:, 1], both[:, 0]))]
-    degree = np.bincount(both[:, 0], minlength=len(hashes))
-    start = np.concatenate([[0], np.cumsum(degree)])
+    count = len(hashes)
+    middles = np.full(count, -1, np.int64)
+    parts = list(_near(hashes, radius, colour_steps))
+    both = np.empty(2 * sum(map(len, parts)), np.int64)  # each pair from both sides: 16 bytes, and no more while they are sorted
+    at = 0
+    while parts:
+        one, other = np.divmod(part := parts.pop(), count)
+        both[at : at + len(part)] = part
+        both[at + len(part) : at + 2 * len(part)] = other * count + one
+        at += 2 * len(part)
+    both.sort()
+    start = np.searchsorted(both, np.arange(count + 1) * count)
+    degree = np.diff(start)
     by_degree = np.argsort(-degree, kind="stable")
     for middle in by_degree[: np.count_nonzero(degree)].tolist():
         if middles[middle] < 0:
-            near = both[start[middle] : start[middle + 1], 1]
+            near = both[start[middle] : start[middle + 1]] % count
             middles[near[middles[near] < 0]] = middle
             middles[middle] = middle
     alone = middles < 0
@@ -117,20 +124,30 @@ def near_pairs(hashes: Hashes, radius: int = RADIUS, colour_steps: int = COLOUR_
     `colour_steps`. Of copies within the radius 1 in 1,000 agrees in no band; looking at bands alone makes a million hashes a
     matter of seconds.
     """
-    found = [np.empty((0, 2), np.int64)]
+    numbers = np.sort(np.concatenate([np.empty(0, np.int64), *_near(hashes, radius, colour_steps)]))
+    return np.stack(np.divmod(numbers, max(len(hashes), 1)), 1)
+
+
+def _near(hashes: Hashes, radius: int, colour_steps: int) -> Iterator[Places]:
+    """The near pairs among N hashes, each once, as numbers: the smaller position times N plus the larger. In portions (P,)."""
     words = np.ascontiguousarray(hashes[:, :SHAPE_BYTES]).view(np.uint64)  # (N, 4)
     bands = np.ascontiguousarray(hashes[:, :SHAPE_BYTES]).view(np.uint16)  # (N, 16)
-    for band in bands.T:
+    compares = np.stack([np.bincount(band)[band] <= MOST_IN_BAND for band in bands.T], 1)  # (N, 16)
+    for number, band in enumerate(bands.T):
         order = np.argsort(band, kind="stable")
         in_order = words[order]
         for first, second in _within_runs(band[order]):
             near = _differing(in_order[first, 0] ^ in_order[second, 0]) <= radius  # a quarter of the bits rules most pairs out
-            first, second = first[near], second[near]
-            apart = np.stack([_differing(in_order[first, i] ^ in_order[second, i]) for i in range(4)])  # (4, P)
+            first, second = order[first[near]], order[second[near]]
+            # Copies agree in most of the bands: those that an earlier one has compared are not met again.
+            met = ((bands[first, :number] == bands[second, :number]) & compares[first, :number]).any(1)
+            first, second = first[~met], second[~met]
+            apart = np.stack([_differing(words[first, i] ^ words[second, i]) for i in range(4)])  # (4, P)
             near = apart.sum(0, dtype=np.int16) <= radius
-            found.append(np.stack([order[first[near]], order[second[near]]], 1))
-    pairs = np.unique(np.sort(np.concatenate(found), 1), axis=0)
-    return pairs[_alike_in_colour(hashes, pairs, colour_steps)]
+            first, second = first[near], second[near]
+            near = _alike_in_colour(hashes[first, SHAPE_BYTES:], hashes[second, SHAPE_BYTES:], colour_steps)
+            first, second = first[near], second[near]
+            yield np.minimum(first, second) * len(hashes) + np.maximum(first, second)
 
 
 def _within_runs(keys: NDArray[np.uint16]) -> Iterator[tuple[Places, Places]]:
@@ -152,13 +169,11 @@ def _differing(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return parts[:, 0] + parts[:, 1] + parts[:, 2] + parts[:, 3]
 
 
-def _alike_in_colour(hashes: Hashes, pairs: Places, steps: int) -> NDArray[np.bool_]:
-    colours = hashes[:, SHAPE_BYTES:].astype(np.int16)  # (N, 16), two colours a byte
-    alike = np.ones(len(pairs), bool)
-    for at in range(0, len(pairs), _PAIRS_AT_ONCE):
-        one, other = colours[pairs[at : at + _PAIRS_AT_ONCE].T]
-        apart = np.maximum(np.abs((one >> 4) - (other >> 4)), np.abs((one & 15) - (other & 15)))
-        alike[at : at + _PAIRS_AT_ONCE] = apart.max(1, initial=0) <= steps
+def _alike_in_colour(one: Hashes, other: Hashes, steps: int) -> NDArray[np.bool_]:
+    """Whether no colour differs by more than some steps; two colours a byte, (P, 16) and (P, 16)."""
+    one, other = one.astype(np.int16), other.astype(np.int16)
+    apart = np.maximum(np.abs((one >> 4) - (other >> 4)), np.abs((one & 15) - (other & 15)))
+    alike: NDArray[np.bool_] = apart.max(1, initial=0) <= steps
     return alike
 
 

@@ -1,3 +1,4 @@
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,33 @@ def test_of_a_crowd_of_look_alikes_few_are_compared_with_each_other() -> None:
     crowd = ascending([flipped(one, *random.choice(256, 3, replace=False)) for _ in range(MOST_IN_BAND * 3)])
     assert len(near_pairs(crowd)) < 0.05 * len(crowd) ** 2 / 2  # copies number tens or hundreds, and a crowd must not cost hours
     assert len(near_pairs(crowd[:100])) == 100 * 99 / 2
+
+
+def test_a_burst_of_near_copies_is_held_once_and_not_for_each_band() -> None:
+    random = np.random.default_rng(0)
+    burst = ascending([flipped(made(1)[0], *random.choice(256, 3, replace=False)) for _ in range(600)])
+    pairs = len(burst) * (len(burst) - 1) // 2
+    tracemalloc.start()
+    middles = group_hashes(burst)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 24 * pairs + 12_000_000  # each pair, and it from both sides; the work on one portion
+    assert len(set(middles.tolist())) == 1
+    assert sum(map(len, duplicates._near(burst, RADIUS, 2))) == len(near_pairs(burst)) == pairs
+
+
+def test_a_pair_that_a_crowded_band_leaves_out_is_found_in_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "MOST_IN_BAND", 8)
+    random = np.random.default_rng(2)
+    hashes = [flipped(one, *random.choice(256, random.integers(1, 22), replace=False)) for one in made(4) for _ in range(40)]
+    hashes = ascending(hashes)
+    bands = hashes[:, :SHAPE_BYTES].copy().view(np.uint16)
+    crowded = (bands[:, None] == bands).sum(1) > 8
+    compared = ((bands[:, None] == bands) & ~crowded).any(2)
+    apart = np.array([np.unpackbits(hashes[:, :SHAPE_BYTES] ^ one[:SHAPE_BYTES], axis=1).sum(1) for one in hashes])
+    expected = np.argwhere(np.triu(compared & (apart <= RADIUS), 1))
+    assert near_pairs(hashes).tolist() == expected.tolist()
+    assert 100 < len(expected) < np.triu(apart <= RADIUS, 1).sum()
 
 
 def test_a_group_is_named_by_its_smallest_content_hash() -> None:
