@@ -27,6 +27,7 @@ from lexlip_es.rows import (
     json_lines,
     json_object,
     read_lines,
+    shown,
 )
 
 PICTURE_COLUMNS = ("image", "file", "filename", "file_name", "path")
@@ -186,7 +187,7 @@ def _from_object(path: Path, number: int, where: str, item: object) -> _Record:
     names = json_object(path, where, item)
     picture = next((names[name] for name in PICTURE_COLUMNS if name in names), None)
     if picture is not None and not (is_text(picture) and picture.strip()):
-        raise LexlipError(f"{path}, {where}: expected the picture's file name as a text, and found {picture!r:.60}.")
+        raise LexlipError(f"{path}, {where}: expected the picture's file name as a text, and found {shown(picture)}.")
     texts = names.get("captions", next((names[name] for name in TEXT_COLUMNS if name in names), None))
     texts = [texts] if isinstance(texts, str) else texts
     if not isinstance(texts, list) or not all(is_text(text) for text in texts):

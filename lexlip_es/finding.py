@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from lexlip_es.captions import picture_name
 from lexlip_es.entries import Found, LocalFile, Skipped, moment, path_text
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.formats import EXTENSIONS, KINDS, not_read
+from lexlip_es.formats import EXTENSIONS, ending_of, unread_endings
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -39,7 +39,10 @@ def find_pictures(root: Path, *, files: Sequence[str] | None = None, exclude: Se
     excluded = Exclusion(exclude)
     if files is not None:
         return _listed(root, files, excluded)
-    return _or_nothing(root, _walk(root, _entries(root, b"", excluded), excluded), excluded)
+    kinds = " ".join(sorted(EXTENSIONS))
+    but = f", without {' '.join(excluded.patterns)}" if excluded else ""
+    nothing = f"The folder {_show(root)} holds no pictures (looked for {kinds}, in all visible folders{but})."
+    return or_nothing(_walk(root, _entries(root, b"", excluded), excluded), nothing)
 
 
 def find_again(root: Path, paths: Iterable[bytes], *, exclude: Sequence[str] = ()) -> Iterator[Found | Skipped]:
@@ -100,7 +103,7 @@ def open_root(root: Path) -> Path:
     except FileNotFoundError as error:
         raise LexlipError(f"The folder {_show(root)} does not exist: check the path, and that its disk is mounted.") from error
     except (OSError, ValueError) as error:
-        raise LexlipError(f"The folder {_show(root)} cannot be read ({_cause(error)}).") from error
+        raise LexlipError(f"The folder {_show(root)} cannot be read ({cause(error)}).") from error
     return root
 
 
@@ -153,22 +156,21 @@ def look_up(root: Path, relative: bytes) -> Found | Skipped:
 # -- a walk
 
 
-def _or_nothing(root: Path, walk: Iterator[Found | Skipped], excluded: Exclusion) -> Iterator[Found | Skipped]:
+def or_nothing(walk: Iterable[Found | Skipped], nothing: str) -> Iterator[Found | Skipped]:
+    """What a walk meets; raises `LexlipError` with the sentence `nothing` after one that met nothing at all."""
     empty = True
     for met in walk:
         empty = False
         yield met
     if empty:
-        kinds = " ".join(sorted(EXTENSIONS))
-        but = f", without {' '.join(excluded.patterns)}" if excluded else ""
-        raise LexlipError(f"The folder {_show(root)} holds no pictures (looked for {kinds}, in all visible folders{but}).")
+        raise LexlipError(nothing)
 
 
 def _walk(root: Path, first: "list[_Entry] | Skipped", excluded: Exclusion) -> Iterator[Found | Skipped]:
     """Everything below the first entries, which lie below the root."""
     real_root = os.path.realpath(root)
     seen = {_identity(root)}
-    unread = {ending: reason for ending, kind in KINDS.items() if (reason := not_read(kind))}
+    unread = unread_endings()
     # A stack, not recursion: folders may nest deeper than Python does. Each level holds what is left of it, in order.
     levels = [iter(first)] if isinstance(first, list) else []
     if isinstance(first, Skipped):
@@ -178,7 +180,7 @@ def _walk(root: Path, first: "list[_Entry] | Skipped", excluded: Exclusion) -> I
         if entry is None:
             levels.pop()
         elif not entry.folder:
-            yield _look(entry.path, entry.relative, unread.get(_ending(entry.path)))
+            yield _look(entry.path, entry.relative, unread.get(ending_of(entry.path)))
         elif not (entry.link and _is_elsewhere_too(entry.path, real_root)):
             try:
                 identity = _identity(entry.path)
@@ -227,7 +229,7 @@ def _entry(path: str, relative: bytes, link: bool, folder: bool, excluded: Exclu
     target = _mode(path) if link else None
     folder = stat.S_ISDIR(target or 0) if link else folder
     broken = link and target is None
-    if not (folder or broken or _ending(path) in EXTENSIONS):
+    if not (folder or broken or ending_of(path) in EXTENSIONS):
         return None
     if excluded and relative + b"/" * folder in excluded:
         return None
@@ -247,10 +249,6 @@ def _is_elsewhere_too(link: str, real_root: str) -> bool:
 
 def _holds(folder: str, path: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
-
-
-def _ending(path: str) -> str:
-    return os.path.splitext(path)[1].lower()
 
 
 def _mode(link: str) -> int | None:
@@ -279,7 +277,7 @@ def _look(path: str, relative: bytes, unread: str | None = None) -> Found | Skip
     if not stat.S_ISREG(status.st_mode):
         return Skipped(path_text(relative), "It is a pipe, a socket or a device, not a regular file.")
     if unread is not None:
-        return Skipped(path_text(relative), unread)
+        return Skipped(path_text(relative), unread, hides=True)  # it may have been read before
     return Found(LocalFile(Path(path)), relative, status.st_size, moment(status.st_mtime_ns))
 
 
@@ -291,10 +289,11 @@ def _trouble(error: Exception, what: str) -> str:
         return f"The {what} does not exist (any more)."
     if isinstance(error, PermissionError):
         return f"The {what} may not be read by this user."
-    return f"The {what} cannot be looked at ({_cause(error)})."
+    return f"The {what} cannot be looked at ({cause(error)})."
 
 
-def _cause(error: Exception) -> str:
+def cause(error: Exception) -> str:
+    """What an error says, without a path."""
     return getattr(error, "strerror", None) or str(error)
 
 

@@ -4,6 +4,7 @@ HEIC needs the extra `heif`, camera RAW the extra `raw`. Nothing is imported her
 decoder is imported when the first picture of its kind is opened.
 """
 
+import os
 import struct
 from importlib.util import find_spec
 from typing import Literal
@@ -50,6 +51,20 @@ def not_read(kind: Kind) -> str | None:
     if not module or find_spec(module) is not None:
         return None
     return f"{kind} needs an extra: pip install 'lexlip-es[{extra}]', or convert it to JPEG."
+
+
+def unread_endings() -> dict[str, str]:
+    """The extensions of pictures that cannot be read here, each with the sentence that says why."""
+    return {ending: reason for ending, kind in KINDS.items() if (reason := not_read(kind))}
+
+
+def ending_of(name: str) -> str:
+    """A file's extension with its dot, in small letters.
+
+    >>> ending_of("sub/IMG_1.HEIC")
+    '.heic'
+    """
+    return os.path.splitext(name)[1].lower()
 
 
 def kind_of(data: bytes) -> Kind | None:

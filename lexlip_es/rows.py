@@ -6,6 +6,7 @@ no row is ever lost in silence.
 
 import csv
 import json
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -58,6 +59,8 @@ def csv_rows(path: Path, lines: Iterable[str], before: int, delimiter: str) -> I
         for number, row in enumerate(reader):
             at, last = last + 1, before + reader.line_num  # a quoted text may go over several lines
             if number == 0:
+                if reader.line_num > 1:
+                    raise LexlipError(f"{path}, line {at}: a column's name goes over several lines; write the header in one.")
                 width = len(row)
             if number == 0 or not row:
                 continue
@@ -82,6 +85,8 @@ def json_items(path: Path, lines: Iterable[str], before: int) -> Iterator[tuple[
         raise LexlipError(f"{path}, line {error.lineno + before}: this is not JSON ({error.msg}).") from error
     except RecursionError as error:
         raise LexlipError(f"{path}: expected a list of JSON objects, and found far deeper nesting.") from error
+    except ValueError as error:  # Python refuses numbers of thousands of digits
+        raise LexlipError(f"{path}: this JSON cannot be read ({error}).") from error
     if not isinstance(items, list):
         raise LexlipError(f"{path}: expected a JSON list of objects, or one object a line in a file named .jsonl.")
     yield from enumerate(items, 1)
@@ -102,7 +107,8 @@ def json_lines(path: Path, lines: Iterable[str], before: int = 0) -> Iterator[tu
 def json_object(path: Path, where: str, item: object) -> dict[str, Any]:
     """The item's values by their names in small letters; raises unless it is an object."""
     if not isinstance(item, dict):
-        raise LexlipError(f"{path}, {where}: expected a JSON object, and found {json.dumps(item)[:60]}.")
+        found = shown(item) if isinstance(item, list) else json.dumps(item)[:60]
+        raise LexlipError(f"{path}, {where}: expected a JSON object, and found {found}.")
     return {str(name).lower(): value for name, value in item.items()}
 
 
@@ -133,6 +139,15 @@ def parquet_rows(path: Path, choose: Callable[[list[str]], Sequence[str]]) -> It
         raise LexlipError(f"{path} does not exist.") from error
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise LexlipError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0][:120]}).") from error
+
+
+def shown(value: object) -> str:
+    """A value as a sentence shows it: short, printable, and however deep lists are nested.
+
+    >>> shown([[[[[[[1]]]]]]]), shown("a.jpg")
+    ('[[[[[[...]]]]]]', "'a.jpg'")
+    """
+    return (reprlib.repr(value) if isinstance(value, list | dict) else repr(value))[:60]
 
 
 def is_object(line: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lexlip_es.captions import TEXT_COLUMNS
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.rows import is_text
+from lexlip_es.rows import is_text, shown
 from lexlip_es.sources import Extras
 
 CAPTION_COLUMNS = ("captions", *TEXT_COLUMNS)
@@ -74,7 +74,7 @@ def _texts(
     )
     for text in said:
         if text is not None and not is_text(text):
-            raise Misfit(f"column {name}: {_show(text)} is no text.")
+            raise Misfit(f"column {name}: {shown(text)} is no text.")
     return tuple(dict.fromkeys(text.strip() for text in said if text and text.strip()))
 
 
@@ -88,6 +88,8 @@ def _separated(text: str) -> list[str]:
 def _typed(name: str, value: object, kind: str) -> Any:
     """The value, or each of a list, as JSON has it; None where it is missing."""
     if isinstance(value, list):
+        if any(isinstance(item, list) for item in value):
+            raise Misfit(f"column {name}: {shown(value)}, a list within a list, is no {kind}.")
         return [typed for item in value if (typed := _typed(name, item, kind)) is not None] or None
     if _is_missing(value):
         return None
@@ -95,7 +97,7 @@ def _typed(name: str, value: object, kind: str) -> Any:
         return TYPES[kind](value.strip() if isinstance(value, str) else value)
     except (ValueError, TypeError, OverflowError) as error:
         hint = f", as in {_EXAMPLES[kind]}" if kind in _EXAMPLES else ""
-        raise Misfit(f"column {name}: {_show(value)} is no {kind}{hint}.") from error
+        raise Misfit(f"column {name}: {shown(value)} is no {kind}{hint}.") from error
 
 
 def _is_missing(value: object) -> bool:
@@ -178,7 +180,3 @@ _EXAMPLES = {
     "boolean": "true or false",
     "keyword": f"at most {_MAX_KEYWORD} bytes",
 }
-
-
-def _show(value: object) -> str:
-    return ascii(value)[:60] if not is_text(value) else repr(value)[:60]

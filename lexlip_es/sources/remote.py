@@ -17,16 +17,23 @@ from urllib.parse import unquote_to_bytes
 from lexlip_es.entries import Found, Skipped, moment, path_text
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.extras import require_extra
-from lexlip_es.finding import Exclusion
-from lexlip_es.formats import EXTENSIONS, KINDS, not_read
+from lexlip_es.finding import Exclusion, cause, or_nothing
+from lexlip_es.formats import EXTENSIONS, ending_of, unread_endings
 from lexlip_es.images import MAX_FILE_BYTES, PictureError
 from lexlip_es.sources import Extras
 
 Info = Mapping[str, Any]
 """What fsspec says of a file or folder: name, size, type, and whatever else its file system has to say."""
 _MODIFIED = ("LastModified", "last_modified", "updated", "mtime", "modified", "modify", "created")
-_USER = re.compile(r"(?<=://)[^/?#\s]*@")
-_SIGNATURE = re.compile(r"(?<=://)([^\s?'\"]*)\?[^\s'\"]*")
+MAX_DEPTH = 100
+"""How many folders deep a walk goes: a server may make up folders without end."""
+_PIECE_BYTES = 1 << 20
+_CHAINED = re.compile(r"::(?=(?:\w[\w+.-]*::)*\w[\w+.-]*://)")  # not the :: of an IPv6 address
+_USER = re.compile(r"(?<![\w+.-])(\w[\w+.-]*)://([^/\s]*)@")
+_NO_USERS = ("http", "https", "s3", "s3a")  # what stands before an @ is a login or a token, and never part of the place
+_NO_PASSWORDS = ("github", "git")  # organisation:repository@branch
+_KEYS_WITH_QUERIES = ("s3", "s3a")
+_QUERY = re.compile(r"\?[^\s'\")>]+")
 
 
 @dataclass(frozen=True)
@@ -42,23 +49,35 @@ class RemoteFile:
 
     def read(self) -> bytes:
         """See `Place.read`."""
-        expected = MAX_FILE_BYTES if self.size is None else self.size
-        if not expected:
-            raise PictureError("The file is empty.")
-        data = b""
-        if expected <= MAX_FILE_BYTES:
-            data = self._first(expected + 1)
-            if expected < len(data):  # it has grown since it was listed
-                data = self._first(MAX_FILE_BYTES + 1)
-        if max(expected, len(data)) > MAX_FILE_BYTES:
-            raise PictureError(f"The file is larger than {MAX_FILE_BYTES >> 30} GiB.")
-        if not data:
-            raise PictureError("The file is empty.")
-        return data
-
-    def _first(self, length: int) -> bytes:
         try:
-            return bytes(self.system.cat_file(self.path, start=0, end=length))
+            return b"".join(self.pieces())
+        except MemoryError as error:
+            raise PictureError("There is not enough memory to read the file.") from error
+
+    def pieces(self) -> Iterator[bytes]:
+        """The content in parts of 1 MiB, and never more than a picture may have, whatever the server sends; see `Place`."""
+        length = self.size or 0
+        if length <= MAX_FILE_BYTES and self.size != 0:
+            length = 0
+            for piece in self._sent():
+                length += len(piece)
+                if length > MAX_FILE_BYTES:
+                    break
+                yield piece
+        if not length:
+            raise PictureError("The file is empty.")
+        if length > MAX_FILE_BYTES:
+            raise PictureError(f"The file is larger than {MAX_FILE_BYTES >> 30} GiB.")
+
+    def _sent(self) -> Iterator[bytes]:
+        # A stream of one request over HTTP, where a server may not know of ranges; the size spares asking for it.
+        options = {"block_size": 0, "size": self.size} if "http" in _protocols(self.system) else {}
+        try:
+            with self.system.open(self.path, "rb", **options) as file:
+                while piece := file.read(_PIECE_BYTES):
+                    yield bytes(piece)
+        except MemoryError as error:
+            raise PictureError("There is not enough memory to read the file.") from error
         except FileNotFoundError as error:
             raise PictureError("The file does not exist (any more).") from error
         except PermissionError as error:
@@ -90,13 +109,8 @@ class RemoteFolder:
 
     def entries(self) -> Iterator[Found | Skipped]:
         """See `PictureSource.entries`."""
-        unread = {ending: reason for ending, kind in KINDS.items() if (reason := not_read(kind))}
-        empty = True
-        for met in self._walk(unread):
-            empty = False
-            yield met
-        if empty:
-            raise LexlipError(f"{self.root} holds no pictures (looked for {' '.join(sorted(EXTENSIONS))}).")
+        nothing = f"{self.root} holds no pictures (looked for {' '.join(sorted(EXTENSIONS))})."
+        yield from or_nothing(self._walk(unread_endings()), nothing)
 
     def extras(self, found: Found) -> Extras:
         """See `PictureSource.extras`."""
@@ -112,6 +126,10 @@ class RemoteFolder:
             relative, info = next(levels[-1], (None, {}))
             if relative is None:
                 levels.pop()
+            elif info["type"] == "directory" and len(levels) > MAX_DEPTH:
+                yield Skipped(
+                    path_text(relative), f"The folder lies more than {MAX_DEPTH} folders deep: not entered.", hides=True
+                )
             elif info["type"] == "directory":
                 below = self._list(info["name"], relative)
                 if isinstance(below, Skipped):
@@ -119,8 +137,8 @@ class RemoteFolder:
                 else:
                     levels.append(iter(below))
             else:
-                reason = unread.get(_ending(relative))
-                yield Skipped(path_text(relative), reason) if reason else self._look(relative, info)
+                reason = unread.get(ending_of(os.fsdecode(relative)))
+                yield Skipped(path_text(relative), reason, hides=True) if reason else self._look(relative, info)
 
     def _list(self, folder: str, at: bytes = b"") -> list[tuple[bytes, dict[str, Any]]] | Skipped:
         """Folders and pictures of a folder with their relative paths, in an order whose walk gives sorted ones."""
@@ -149,7 +167,7 @@ class RemoteFolder:
             is_folder = info["type"] == "directory"
             if not below or below.rpartition(b"/")[2].startswith(b".") or below + b"/" * is_folder in self._excluded:
                 continue
-            if is_folder or _ending(below) in EXTENSIONS:
+            if is_folder or ending_of(os.fsdecode(below)) in EXTENSIONS:
                 kept = {key: info[key] for key in ("name", "type", "size", "islink", *_MODIFIED) if key in info}
                 found.append((below, kept))
         return sorted(found, key=lambda entry: entry[0] + b"/" * (entry[1]["type"] == "directory"))
@@ -175,19 +193,34 @@ class RemoteFolder:
 
 
 def without_secrets(url: str) -> str:
-    """The URL without user, password and signature: what may be shown and stored.
+    """The URL without password and signature: what may be shown and stored, and is another for every other place.
 
     >>> without_secrets("sftp://me:secret@host/photos")
-    'sftp://host/photos'
+    'sftp://me@host/photos'
 
     Raises `UsageError` where a password cannot be told from a path.
     """
-    shown = _SIGNATURE.sub(r"\1", _USER.sub("", url)) if url.startswith(("http://", "https://")) else _USER.sub("", url)
-    for part in shown.split("::"):
-        host, _, path = part.partition("://")[2].partition("/")
-        if re.search(r":(?!\d*$)", host) and "@" in path and not host.startswith("["):
-            raise UsageError("the URL's password has a / in it: write it as %2F, or leave user and password to the environment.")
-    return shown
+    parts = []
+    for part in _CHAINED.split(url):
+        shown = _USER.sub(_without_password, part)
+        protocol, _, place = shown.partition("://")
+        before, _, path = place.partition("/")
+        host = before.rpartition("@")[2]
+        if (re.search(r":(?!\d*$)", host) and "@" in path and not host.startswith("[")) or re.search(r":.*\s.*@", before):
+            raise UsageError(
+                "the URL's password has a / or a space in it: write it as %2F or %20, or leave both to the environment."
+            )
+        if protocol.rpartition("::")[2].lower() not in _KEYS_WITH_QUERIES:  # what follows a ? may be part of a key there
+            shown = shown.partition("?")[0]
+        parts.append(shown)
+    return "::".join(parts)
+
+
+def _without_password(found: re.Match[str]) -> str:
+    protocol, user = found[1].lower(), found[2]
+    if protocol in _NO_PASSWORDS:
+        return found[0]
+    return f"{found[1]}://" if protocol in _NO_USERS else f"{found[1]}://{user.partition(':')[0]}@"
 
 
 def _open(url: str, shown: str) -> tuple[Any, str]:
@@ -225,12 +258,7 @@ def _modified(info: Info) -> int:
         return 0
 
 
-def _ending(relative: bytes) -> str:
-    name = relative.rpartition(b"/")[2].decode("utf-8", "surrogateescape").lower()
-    return os.path.splitext(name)[1]
-
-
 def _cause(error: Exception) -> str:
     """What an error says, in one line and without secrets."""
-    said = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
-    return _SIGNATURE.sub(r"\1", _USER.sub("", said))[:200].rstrip(".")
+    said = " ".join((cause(error) or type(error).__name__).split())
+    return _QUERY.sub("", _USER.sub(_without_password, said))[:200].rstrip(".")

@@ -2,7 +2,7 @@
 
 The text, or the JSON's `caption` or `captions`, is the picture's caption; the JSON's `tags`, and what is declared of it, are kept
 too. A picture is named `shard.tar/KEY.jpg`, below the folder that all shards have in common; nothing is ever extracted. What
-cannot be read is named, and what is wrong with one member never costs another.
+cannot be read is named, keeps the document that it may have from before, and never costs another member.
 """
 
 import glob
@@ -17,8 +17,8 @@ from pathlib import Path
 
 from lexlip_es.entries import Found, Skipped, moment, path_text
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.finding import Exclusion
-from lexlip_es.formats import EXTENSIONS, KINDS, not_read
+from lexlip_es.finding import Exclusion, or_nothing
+from lexlip_es.formats import EXTENSIONS, unread_endings
 from lexlip_es.images import MAX_FILE_BYTES, PictureError
 from lexlip_es.sources import Extras
 from lexlip_es.sources.columns import Misfit, read_extras, read_schema
@@ -53,7 +53,7 @@ class _Shard:
     """What one pass over a shard's headers found."""
 
     pictures: dict[str, Member] = field(default_factory=dict)
-    beside: dict[str, tuple[_Sidecar, ...]] = field(default_factory=dict)  # by key
+    beside: dict[str, dict[str, _Sidecar]] = field(default_factory=dict)  # by key, then by suffix
     skipped: list[tuple[str, str]] = field(default_factory=list)  # the member's name, the reason
     modified: int = 0  # of the tar file, in nanoseconds since 1970
 
@@ -77,14 +77,9 @@ class TarShards:
 
     def entries(self) -> Iterator[Found | Skipped]:
         """See `PictureSource.entries`; pictures come as they lie in their shard, so that reading them in order reads forwards."""
-        unread = {ending: reason for ending, kind in KINDS.items() if (reason := not_read(kind))}
-        empty = True
-        for path in self._shards():
-            for met in self._of_shard(path, unread):
-                empty = False
-                yield met
-        if empty:
-            raise LexlipError(f"The tar files of {self.root} hold no pictures: they must have members such as KEY.jpg.")
+        unread = unread_endings()
+        walk = (met for path in self._shards() for met in self._of_shard(path, unread))
+        yield from or_nothing(walk, f"The tar files of {self.root} hold no pictures: they must have members such as KEY.jpg.")
 
     def extras(self, found: Found) -> Extras:
         """See `PictureSource.extras`."""
@@ -126,9 +121,9 @@ class TarShards:
                 continue
             key, _, ending = name.rpartition(".")
             if reason := unread.get(f".{ending.lower()}"):
-                yield Skipped(path_text(relative), reason)
+                yield Skipped(path_text(relative), reason, hides=True)
                 continue
-            beside = shard.beside.get(key, ())
+            beside = tuple(shard.beside.get(key, {}).values())
             when = moment(member.modified or shard.modified)  # a tar that is to be the same every day has no times
             found = Found(ShardMember(path, member.offset, member.size, beside), relative, member.size, when)
             try:
@@ -136,11 +131,11 @@ class TarShards:
                     self.extras(found)
                 yield found
             except PictureError as error:
-                yield Skipped(found.display_path, error.reason)
+                yield Skipped(found.display_path, error.reason, hides=True)
         for name, reason in shard.skipped:
             relative = below + b"/" + name.encode("utf-8", "surrogateescape")
             if relative not in self._excluded:
-                yield Skipped(path_text(relative), reason)
+                yield Skipped(path_text(relative), reason, hides=True)
         if damage is not None:
             yield Skipped(path_text(below), damage.reason, hides=True)
 
@@ -174,7 +169,7 @@ def _enter(shard: _Shard, member: Member) -> None:
         reason = _OTHER_KINDS[member.kind]
     elif not member.whole:
         reason = "The member is cut short: the end of the tar file is missing, or the header lies."
-    elif is_picture and name in shard.pictures:
+    elif name in shard.pictures if is_picture else suffix in shard.beside.get(key, {}):
         reason = "The tar file has another member of this name before it, which is taken."
     elif member.size > (MAX_FILE_BYTES if is_picture else MAX_CAPTION_BYTES):
         most = f"{MAX_FILE_BYTES >> 30} GiB" if is_picture else f"{MAX_CAPTION_BYTES >> 20} MiB"
@@ -183,7 +178,7 @@ def _enter(shard: _Shard, member: Member) -> None:
         shard.pictures[name] = member
         return
     else:
-        shard.beside[key] = (*shard.beside.get(key, ()), _Sidecar(suffix, member.offset, member.size))
+        shard.beside.setdefault(key, {})[suffix] = _Sidecar(suffix, member.offset, member.size)
         return
     shard.skipped.append((name, reason))
 

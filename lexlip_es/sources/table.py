@@ -83,7 +83,8 @@ class PictureTable:
         for name, said in self._said.items():
             met = self._look_up(name)
             if said.wrong is not None:
-                yield Skipped(met.display_path, f"{self._name}, {said.wrong}")
+                its_file_is_there = isinstance(met, Found) or met.hides
+                yield Skipped(met.display_path, f"{self._name}, {said.wrong}", hides=its_file_is_there)
             else:
                 yield met
 
@@ -99,7 +100,8 @@ class PictureTable:
     def _add(self, where: str, row: Mapping[str, object]) -> None:
         named = next((row[name] for name in PICTURE_COLUMNS if name in row), None)
         if not (isinstance(named, str) and is_text(named) and named.strip()):
-            self._nameless.append(Skipped(f"{self._name}, {where}", "The row names no picture file."))
+            # It may be about any picture of the root: none is known to have left the table.
+            self._nameless.append(Skipped("", f"{self._name}, {where}: the row names no picture file.", hides=True))
             return
         name = self._below(picture_name(named.strip()))
         try:

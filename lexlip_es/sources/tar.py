@@ -7,6 +7,7 @@ the same, also beyond damage, and that there was damage is told last.
 import errno
 import json
 import os
+import stat
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,12 @@ MAX_CAPTION_BYTES = 4 << 20
 """The largest caption member that is read, in bytes: img2dataset's JSON holds all EXIF of a picture too."""
 _MAX_HEADER_BYTES = 1 << 20  # of a header that goes on in blocks of its own: long names, pax records
 _DAMAGED = "The tar file is damaged, cut short, or none: what is whole in it was found."
+_NO_FILE = "It is a folder, a pipe, a socket or a device, not a tar file."
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+class _NoTarError(Exception):
+    """What has the name of a tar file is no regular file."""
 
 
 class Member(NamedTuple):
@@ -46,11 +52,23 @@ class Damage(NamedTuple):
 def tar_members(path: Path) -> Iterator[Member | Damage]:
     """All members, in their order, and a `Damage` as the last where the tar file is not as it should be. Never raises."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(_open(path), "rb") as file:
             yield from _members(file)
+    except _NoTarError:
+        yield Damage(_NO_FILE)
     except (OSError, tarfile.TarError, ValueError, OverflowError, RecursionError) as error:  # a damaged header may say anything
         unread = isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)  # a seek to where no file can reach
         yield Damage(f"The tar file cannot be read ({error.strerror})." if unread else _DAMAGED)  # type: ignore[union-attr]
+
+
+def _open(path: Path) -> int:
+    """A descriptor of a regular file; a pipe, for which opening would wait for ever, raises `_NoTarError`."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    descriptor = os.open(path, flags)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise _NoTarError
 
 
 def _members(file: BinaryIO) -> Iterator[Member | Damage]:
@@ -122,11 +140,15 @@ def read_member(path: Path, offset: int, size: int) -> bytes:
     """The content of a member; safe from any thread and any process. Raises `PictureError`."""
     try:
         # Opened anew each time: a descriptor a shard would be more than a process may hold.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        descriptor = _open(path)
         try:
             data = os.pread(descriptor, size, offset)
         finally:
             os.close(descriptor)
+    except _NoTarError as error:
+        raise PictureError(_NO_FILE, path) from error
+    except MemoryError as error:
+        raise PictureError("There is not enough memory to read the file.", path) from error
     except OSError as error:
         raise PictureError(f"The shard cannot be read ({error.strerror or error}).", path) from error
     if len(data) != size:

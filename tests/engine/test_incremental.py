@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from lexlip_es.pixels import Pixels
 from lexlip_es.report import Report
 from lexlip_es.shards import Shard
 from lexlip_es.sources.folder import PictureFolder
+from lexlip_es.sources.table import PictureTable
 from lexlip_es.weights import SparseWeights
 from tests.made_model import make_model
 
@@ -165,6 +167,33 @@ def test_what_lies_behind_something_unreadable_is_not_gone(daily: Daily, tmp_pat
     report = daily.index()
     assert counts(report) == {"unchanged": 4, "removed": 1, "skipped": 1}
     assert "5 documents stay" in report.notes[0]
+
+
+def test_a_picture_of_a_kind_that_is_not_read_any_more_stays(daily: Daily, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pillow_heif")
+    (daily.root / "a/0.png").rename(daily.root / "a/0.heic")  # content decides how it is decoded, the name whether it is
+    daily.index()
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (daily.root / "b/1.png").unlink()
+    report = daily.index()
+    assert counts(report) == {"unchanged": 8, "removed": 1, "skipped": 1}
+    assert "1 documents stay" in report.notes[0]
+    assert "a/0.heic" in daily.documents()
+
+
+def test_rows_that_do_not_fit_or_lose_their_name_remove_nothing(daily: Daily, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+
+    def index(*rows: str) -> Report:
+        table.write_text("\n".join(("path,stars", *rows)) + "\n")
+        source = PictureTable(table, images=daily.root, meta=["stars:long"])
+        return index_source(daily.engine, daily.run(), source, ALIAS, even_if_many=True)
+
+    assert counts(index("a/0.png,1", "a/2.png,2", "a/4.png,3")) == {"added": 3}
+    assert counts(index("a/0.png,many", "a/2.png,2", "a/4.png,3")) == {"unchanged": 2, "skipped": 1}
+    assert counts(index("a/0.png,1", ",2", "a/4.png,3")) == {"unchanged": 2, "skipped": 1}
+    assert len(daily.documents()) == 3
+    assert counts(index("a/0.png,1", "a/4.png,3")) == {"unchanged": 2, "removed": 1}
 
 
 def test_a_folder_never_removes_another_folders_pictures_of_the_same_collection(daily: Daily, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.sources import Extras, PictureSource, open_picture_source
 from lexlip_es.sources.columns import Misfit, read_extras, read_schema
 
+NESTED = json.loads("[" * 800 + "]" * 800)
 META = ["sku:keyword", "story:text", "Stock:long", "price:double", "made:date", "sold:boolean"]
 
 
@@ -158,9 +159,9 @@ def test_rows_without_a_picture_and_pictures_that_are_not_there_are_told(tmp_pat
         for row in ({"path": "a.jpg"}, {"path": " "}, {"x": 1}, {"path": 3}, {"path": "gone.jpg"}, {"path": "../t/a.jpg"})
     )
     source = open_picture_source(str(written(tmp_path / "t/t.jsonl", rows)))
-    reasons = dict.fromkeys(("t.jsonl, line 2", "t.jsonl, line 3", "t.jsonl, line 4"), "The row names no picture file.")
-    reasons |= {"gone.jpg": "The file does not exist (any more).", "../t/a.jpg": "The name leads out of the folder."}
-    assert skipped(source) == reasons
+    reasons = [("", f"t.jsonl, line {n}: the row names no picture file.") for n in (2, 3, 4)]
+    reasons += [("gone.jpg", "The file does not exist (any more)."), ("../t/a.jpg", "The name leads out of the folder.")]
+    assert [(entry.display_path, entry.reason) for entry in source.entries() if isinstance(entry, Skipped)] == reasons
     assert list(found(source)) == ["a.jpg"]
 
 
@@ -196,6 +197,8 @@ def test_names_are_found_however_their_marks_are_composed_or_their_bytes_escaped
         ("t.jsonl", '{"image": "a.jpg"}\n', "has no column price"),
         ("t.jsonl", "[1]\n", "line 1: expected a JSON object"),
         ("t.json", "{}", "expected a JSON list of objects"),
+        ("t.json", "[" * 500 + "]" * 500, "item 1: expected a JSON object, and found"),
+        ("t.csv", 'image,price,"x\ny",z\na.jpg,1,2,3\n', "line 1: a column's name goes over several lines"),
         ("t.parquet", "not that", "cannot be read as Parquet"),
     ],
 )
@@ -258,11 +261,20 @@ def test_values_become_what_their_column_holds(kind: str, value: object, wanted:
         ("boolean", "perhaps"),
         ("boolean", 2),
         ("boolean", [True, "perhaps"]),
+        ("keyword", [["a"]]),
+        ("long", [1, NESTED]),
+        ("text", {"a": NESTED}),
     ],
 )
 def test_values_that_do_not_fit_are_never_bent(kind: str, value: object) -> None:
     with pytest.raises(Misfit, match=f"^column c: .* is no {kind}.*\\.$"):
         read_extras({"c": value}, {"c": kind})
+
+
+@pytest.mark.parametrize("said", [NESTED, {"a": NESTED}])
+def test_a_caption_that_is_a_list_of_lists_is_a_sentence(said: object) -> None:
+    with pytest.raises(Misfit, match=r"^column caption: .* is no text\.$"):
+        read_extras({"caption": said}, {})
 
 
 @pytest.mark.parametrize("value", [None, "", "  ", math.nan, [], [None]])
