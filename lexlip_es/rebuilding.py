@@ -1,18 +1,19 @@
 """Making an index anew beside the one that serves, and swapping the alias: for another model, other terms, or a clean start.
 
-    claim the next index -> load it -> copy what other runs brought -> compare -> swap in one `_aliases` call
+    claim the next index -> load it -> copy what other runs brought -> group duplicates -> compare -> swap in one `_aliases` call
 
 The index that serves is only read (`rebuild_claim` says how two rebuilds keep apart, `rebuild_checks` what is not lost). What
 comes after the load is asked patiently: an hour's work does not end because a node restarts.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
 
 from lexlip_es.dialects import FieldType
+from lexlip_es.duplicates import group_duplicates
 from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.errors import LexlipError
 from lexlip_es.loading import IndexStore, Run, Source, columns_declared, kind_of, load
@@ -24,6 +25,8 @@ from lexlip_es.rebuild_checks import (
     of_others,
     refuse_to_lose_captions,
     refuse_to_lose_columns,
+    refuse_to_lose_hidden,
+    refuse_to_lose_roots,
     refuse_to_shrink,
     refuse_wrong_names,
 )
@@ -74,9 +77,12 @@ def rebuild_index(
     if not even_if_smaller:
         refuse_to_lose_captions(engine, old, sources)
         refuse_to_lose_columns(engine, old, sources)
+        refuse_to_lose_roots(engine, old, sources)
     with claimed(engine, old, meta, run.stop, beat_seconds, compress=packed) as claim:
+        hidden: dict[str, Collection[str]] = {}
         for collection, source in sources:
-            load(replace(run, collection=collection), source, IndexStore(engine, claim.index))
+            met = load(replace(run, collection=collection), source, IndexStore(engine, claim.index))
+            hidden[collection] = set(met.hidden)
         claim.require()
         _refuse_refusals(old, run, even_if_smaller)
         patient = engine.patient()
@@ -88,11 +94,15 @@ def rebuild_index(
             run.report.interrupted = True
             run.report.notes.append(f"{old.index} goes on serving; nothing was swapped.")
             return run.report
+        if kind == "picture":  # before the one segment is made, as an update leaves a deleted document behind
+            group_duplicates(patient, claim.index)
         with suppress(LexlipError):  # one segment is only faster, and a proxy may not wait for it
             engine.force_merge(claim.index)
         patient.refresh(claim.index)
         made, had = patient.count(claim.index), patient.count(old.index)
         if not even_if_smaller:
+            for collection, paths in hidden.items():
+                refuse_to_lose_hidden(patient, old, claim.index, collection, paths)
             refuse_to_shrink(patient, old, claim.index, named)
         claim.require_undisturbed()
         claim.swap()

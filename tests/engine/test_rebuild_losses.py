@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from lexlip_es.cli import app
@@ -96,6 +98,61 @@ def test_a_small_collection_that_shrinks_beside_a_large_one_is_named(house: Hous
 
     assert f"the collection {PHOTOS} would have only 2 documents" in said(lambda: house.rebuild(sources=both()))
     assert house.rebuild(sources=both(), even_if_smaller=True).exit_code == 3
+
+
+def test_documents_from_another_root_are_named_and_lost_only_if_that_is_meant(house: House, tmp_path: Path) -> None:
+    house.index()
+    more = painted(tmp_path / "more", "a.png", "b.png")
+    house.index(more)
+    run = house.run()
+    refusal = said(lambda: house.rebuild(run=run))
+    assert f"2 documents of the collection {PHOTOS} came from elsewhere than {house.folder}, namely {more} (2)" in refusal
+    assert "--yes" in refusal and run.report.indexed == 0  # said before the work
+    assert (house.behind(), house.beside()) == ([FIRST], [FIRST])
+    house.rebuild(even_if_smaller=True)
+    assert (house.behind(), house.paths()) == ([SECOND], ["blue.png", "green.png", "red.png"])
+
+
+@pytest.mark.parametrize("linked", ["link", "link/inner"])
+def test_documents_behind_what_cannot_be_read_are_lost_only_if_that_is_meant(house: House, tmp_path: Path, linked: str) -> None:
+    painted(house.folder, *(f"{number}.png" for number in range(10)))
+    painted(tmp_path / "away", "a.png")
+    painted(tmp_path / "away" / "below", "b.png")
+    (house.folder / linked).parent.mkdir(exist_ok=True)
+    (house.folder / linked).symlink_to(tmp_path / "away")
+    house.index()
+    (house.folder / linked).unlink()
+    (house.folder / linked).symlink_to(tmp_path / "not mounted")
+    (house.folder / "linked.png").symlink_to(tmp_path / "nor this.png")  # of which nothing was indexed
+    refusal = said(house.rebuild)
+    assert f"2 documents of the collection {PHOTOS} are of files at or below what could not be read, {linked} (2), " in refusal
+    assert f"{FIRST} goes on serving" in refusal and "--yes" in refusal
+    assert (house.behind(), house.beside()) == ([FIRST], [FIRST])
+    house.rebuild(even_if_smaller=True)
+    assert (house.behind(), len(house.paths())) == ([SECOND], 13)
+
+
+def test_what_cannot_be_read_and_never_was_is_no_obstacle(house: House, tmp_path: Path) -> None:
+    house.index()
+    (house.folder / "link").symlink_to(tmp_path / "not mounted")
+    house.rebuild()
+    assert (house.behind(), house.paths()) == ([SECOND], ["blue.png", "green.png", "red.png"])
+
+
+def test_near_copies_are_one_hit_after_a_rebuild_too(house: House, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    beach = Image.fromarray(noise).resize((64, 64), Image.Resampling.NEAREST)
+    beach.save(house.folder / "beach.png")
+    beach.save(house.folder / "beach.jpg", quality=90)
+    painted(tmp_path / "copied")
+    beach.save(tmp_path / "copied" / "beach too.webp", lossless=True)
+    house.index()
+    house.index(tmp_path / "copied", "copied")
+    house.rebuild()
+    assert house.behind() == [SECOND]
+    groups = {hit["source"]["path"]: hit["source"]["duplicate_group"] for hit in house.engine.scan(ALIAS)}
+    assert len(groups) == 6
+    assert groups["beach.png"] == groups["beach.jpg"] == groups["beach too.webp"] != groups["red.png"]
 
 
 def test_captions_are_not_lost_unless_that_is_meant(house: House, captions: Path) -> None:
