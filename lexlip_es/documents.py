@@ -92,17 +92,29 @@ def picture_document(
 
 
 def document_again(
-    document: Mapping[str, Any], found: Found, *, collection: str, root: str, said: Mapping[str, Any] | None
+    document: Mapping[str, Any],
+    found: Found,
+    *,
+    collection: str,
+    root: str,
+    said: Mapping[str, Any] | None,
+    with_location: bool = False,
 ) -> dict[str, Any]:
     """The document of a picture with the same content as another one's, at its own place; said: None keeps what that one says."""
     another = {"collection", "root", "path", "folder", "file_size", "modified"} | (set() if said is None else set(SAID))
+    another |= set() if with_location else {"location"}
     kept = {field: value for field, value in document.items() if field not in another}
     return {**kept, **_place_fields(found, collection, root), "duplicate_group": document["content_hash"], **(said or {})}
 
 
+def text_hash(text: str) -> str:
+    """The content hash of a text's document."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
 def text_document(key: str, text: str, row: Row, lexicon: Lexicon, *, collection: str) -> dict[str, Any]:
     """A text's document: `path` is its key in the file that it came from, `caption` the text."""
-    content_hash = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+    content_hash = text_hash(text)
     return {
         **_term_fields(row, lexicon),
         "collection": collection,

@@ -26,6 +26,17 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 
+def folder_identity(folder: Path) -> tuple[int, int] | None:
+    """Which folder it is; None where it is not there, or is empty, as a mount point is without its disk."""
+    try:
+        with os.scandir(folder) as entries:
+            if next(entries, None) is None:
+                return None
+        return _identity(folder)
+    except OSError:
+        return None
+
+
 def find_pictures(root: Path, *, files: Sequence[str] | None = None, exclude: Sequence[str] = ()) -> Iterator[Found | Skipped]:
     """Walk `root`, sorted by relative path, or look only at `files`, names relative to it (whatever their extension).
 
@@ -82,10 +93,10 @@ def _reached(root: Path, steps: Sequence[bytes], excluded: "Exclusion") -> "_Ent
         path = os.path.join(root, os.fsdecode(step))
         try:
             mode = os.lstat(path).st_mode
-        except PermissionError as error:
-            return Skipped(path_text(step), _trouble(error, "file"), hides=True)
-        except (OSError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
+        except OSError as error:  # a drive's error says nothing about what is there
+            return Skipped(path_text(step), _trouble(error, "file"), hides=True)
         entry = _entry(path, step, stat.S_ISLNK(mode), stat.S_ISDIR(mode), excluded)
         if entry is None or (step != steps[-1] and not entry.folder):
             return None

@@ -6,7 +6,7 @@ memory (a million pictures are 90 MB), and then looks each file up by the id tha
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -102,9 +102,14 @@ class Holdings:
         return {hashes[i].tobytes(): i for i in range(len(hashes) - 1, -1, -1)}
 
 
-def read_holdings(engine: Engine, index: str, collection: str, shard: Shard = WHOLE) -> Holdings:
-    """What the index holds of a collection (and a shard of it); what was written since its last refresh is not seen."""
-    return Holdings(held for held in _read(engine, index, collection) if shard.has(held.id))
+def read_holdings(
+    engine: Engine, index: str, collection: str, shard: Shard = WHOLE, *, key: Callable[[str], bytes] = path_bytes
+) -> Holdings:
+    """What the index holds of a collection (and a shard of it); what was written since its last refresh is not seen.
+
+    key: what of a document's path its id is made of.
+    """
+    return Holdings(held for held in _read(engine, index, collection, key=key) if shard.has(held.id))
 
 
 def read_some(
@@ -124,9 +129,11 @@ def read_some(
     return list(found.values())
 
 
-def _read(engine: Engine, index: str, collection: str, only: JsonObject | None = None) -> Iterator[Held]:
+def _read(
+    engine: Engine, index: str, collection: str, only: JsonObject | None = None, *, key: Callable[[str], bytes] = path_bytes
+) -> Iterator[Held]:
     clauses: list[JsonObject] = [{"term": {"collection": collection}}, *([only] if only else [])]
-    return (_held_of(collection, row) for row in engine.columns(index, COLUMNS, {"bool": {"filter": clauses}}))
+    return (_held_of(collection, row, key) for row in engine.columns(index, COLUMNS, {"bool": {"filter": clauses}}))
 
 
 def read_documents(engine: Engine, index: str, ids: Sequence[str], fields: Sequence[str] | None = None) -> dict[str, JsonObject]:
@@ -145,11 +152,10 @@ def milliseconds(moment: str) -> int:
     return round(1000 * datetime.fromisoformat(moment).timestamp())
 
 
-def _held_of(collection: str, row: Sequence[object]) -> Held:
+def _held_of(collection: str, row: Sequence[object], key: Callable[[str], bytes]) -> Held:
     path, root, size, modified, content_hash = row
-    relative = path_bytes(str(path))
     return Held(
-        document_id(collection, relative),
+        document_id(collection, key(str(path))),
         int(str(size or 0)),
         milliseconds(str(modified)) if modified else 0,
         str(content_hash),

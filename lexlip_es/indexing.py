@@ -13,18 +13,18 @@ from lexlip_es.dialects import FieldType
 from lexlip_es.documents import document_id
 from lexlip_es.duplicates import group_duplicates
 from lexlip_es.engines.protocol import Engine
-from lexlip_es.entries import Found, Skipped, digest, path_text
+from lexlip_es.entries import Found, Skipped, digest, path_bytes, path_text
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.holdings import Held, Holdings, milliseconds, read_documents, read_holdings, read_some
 from lexlip_es.images import PictureError
-from lexlip_es.loading import IndexStore, Run, Source, columns_declared, kind_of, load
+from lexlip_es.loading import IndexStore, Run, Source, columns_declared, kind_of, load, tasks_of
 from lexlip_es.names import index_name
 from lexlip_es.report import Report
 from lexlip_es.shards import WHOLE
-from lexlip_es.sources import PictureSource, open_picture_source
+from lexlip_es.sources import open_picture_source
 from lexlip_es.sources.folder import PictureFolder
 from lexlip_es.target import Target, find_target, open_target
-from lexlip_es.texts import TextFile
+from lexlip_es.texts import TextFile, key_bytes
 
 NO_CAPTIONS = Path("-")  # in the place of a captions file: this folder has none
 
@@ -54,10 +54,7 @@ def index_source(
     made["columns"] = columns_declared(source)
     with open_target(engine, alias, run.encoder.model, kind_of(source), run.terms, **made) as target:
         store = IndexStore(engine, target.index)
-        if isinstance(source, TextFile):
-            load(run, source, store)
-        else:
-            _bring_up_to_date(engine, run, source, store, keep_missing, even_if_many)
+        _bring_up_to_date(engine, run, source, store, keep_missing, even_if_many)
         target.complete = not run.report.interrupted and run.shard == WHOLE
     return run.report
 
@@ -123,16 +120,30 @@ def _holdings_of(
     return Holdings(held.values(), [twin for twin in twins if twin.id not in held])
 
 
-def compare_source(engine: Engine, run: Run, source: Source, index: str | None = None, *, keep_missing: bool = False) -> Report:
+def compare_source(
+    engine: Engine,
+    run: Run,
+    source: Source,
+    index: str | None = None,
+    *,
+    field_type: FieldType | None = None,
+    write_once: bool | None = None,
+    compress: bool | None = None,
+    keep_missing: bool = False,
+    even_if_many: bool = False,
+) -> Report:
     """What `index_source` would do, in the run's report; writes nothing. Only for pictures; raises as `index_source` does."""
     if isinstance(source, TextFile):
-        raise UsageError("a dry run compares pictures with their files; texts are written anew by each run: leave out --dry-run.")
+        raise UsageError("a dry run compares pictures with their files, and these are texts: leave out --dry-run.")
     report = run.report
     report.dry_run = True
     alias = index_name(index, "picture")
-    target = find_target(engine, alias, run.encoder.model, "picture", run.terms, columns=source.meta_schema)
-    comparison = _comparison(engine, run, source, target)
-    for task in comparison.tasks(source.entries()):
+    made: dict[str, Any] = {"field_type": field_type, "write_once": write_once, "compress": compress}
+    made["columns"] = source.meta_schema
+    target = find_target(engine, alias, run.encoder.model, "picture", run.terms, **made)
+    comparison = _comparison(engine, run, source, target, even_if_many)
+    store = IndexStore(engine, target.index if target is not None else alias)
+    for task in tasks_of(run, source, store, comparison) if target is not None else comparison.tasks(source.entries()):
         run.progress()
         if isinstance(task, Skipped):
             report.skipped.append((task.display_path, task.reason))
@@ -140,13 +151,13 @@ def compare_source(engine: Engine, run: Run, source: Source, index: str | None =
             report.unchanged += 1
         elif isinstance(task, Encode | Reuse):
             report.count(task.fate)
-        if isinstance(task, Reuse) and task.source != task.id:
-            comparison.reused.add(task.content_hash)
+        if isinstance(task, Reuse) and task.fate == "added":
+            comparison.reused[task.content_hash] += 1
         if run.stop.is_set():
             report.interrupted = True
             return report
     if target is not None and source.complete and not keep_missing:
-        moved, lost = _gone(engine, target.index, source, comparison, report)
+        moved, lost = _gone(engine, target.index, source, comparison, report, even_if_many)
         _count_gone(report, len(moved), len(lost))
     return report
 
@@ -191,10 +202,10 @@ def count_entries(sources: Sequence[Source]) -> int:
 
 
 def _bring_up_to_date(
-    engine: Engine, run: Run, source: PictureSource, store: IndexStore, keep_missing: bool, even_if_many: bool
+    engine: Engine, run: Run, source: Source, store: IndexStore, keep_missing: bool, even_if_many: bool
 ) -> None:
     engine.patient().refresh(store.index)  # what a run that crashed has sent shall be seen
-    comparison = _comparison(engine, run, source, store.index)
+    comparison = _comparison(engine, run, source, store.index, even_if_many)
     load(run, source, store, comparison)
     report = run.report
     if report.interrupted:
@@ -203,20 +214,28 @@ def _bring_up_to_date(
         moved, lost = _gone(engine, store.index, source, comparison, report, even_if_many)
         _remove(engine, store.index, [*moved, *lost], report)
         _count_gone(report, len(moved), len(lost))
-    # Always: a run that was killed may have left documents that nobody has grouped, and nothing else to do.
-    group_duplicates(engine, store.index)
+    if isinstance(source, TextFile):
+        return
+    if run.with_location and report.unchanged:
+        report.notes.append(f"{report.unchanged} unchanged pictures keep the place that they have, or none: a rebuild adds it.")
+    if run.shard == WHOLE:
+        # Always: a run that was killed may have left documents that nobody has grouped, and nothing else to do.
+        group_duplicates(engine, store.index)
+    else:
+        report.notes.append("copies are not grouped by a run over a shard: after all of them, run once without --shard.")
 
 
-def _comparison(engine: Engine, run: Run, source: PictureSource, index: str | Target | None) -> Comparison:
+def _comparison(engine: Engine, run: Run, source: Source, index: str | Target | None, takes_over: bool = False) -> Comparison:
     name = index.index if isinstance(index, Target) else index
-    held = read_holdings(engine, name, run.collection, run.shard) if name else Holdings()
-    return Comparison(held, run.collection, source.root, run.shard)
+    key, root = (key_bytes, "") if isinstance(source, TextFile) else (path_bytes, source.root)
+    held = read_holdings(engine, name, run.collection, run.shard, key=key) if name else Holdings()
+    return Comparison(held, run.collection, root, run.shard, takes_over)
 
 
 def _gone(
     engine: Engine,
     index: str,
-    source: PictureSource,
+    source: Source,
     comparison: Comparison,
     report: Report,
     even_if_many: bool = False,
@@ -230,23 +249,32 @@ def _gone(
     a disk may not be mounted (design contract 5). Both are said in the report. `of` is how many documents the root has,
     by default those of the comparison, and `before` how many of these were removed already.
     """
-    gone, under = comparison.held.gone_from(source.root)
+    gone, under = comparison.held.gone_from(comparison.root)
     of = under if of is None else of
+    if gone and not isinstance(source, TextFile) and not source.is_there():
+        report.gone += len(gone)
+        report.notes.append(f"{source.root} went away during the run, so none of its {len(gone)} missing pictures was removed.")
+        return [], []
     if gone and comparison.hidden:
-        paths = read_documents(engine, index, [held.id for held in gone], ["path"])
-        visible = [held for held in gone if not below(paths[held.id]["path"], comparison.hidden)]
+        paths = read_documents(engine, index, [held.id for held in gone], ["path"])  # some may be removed by another run
+        visible = [held for held in gone if held.id in paths and not below(paths[held.id]["path"], comparison.hidden)]
         if len(visible) < len(gone):
             report.notes.append(
                 f"{len(gone) - len(visible)} documents stay, as their files may lie behind what could not be read."
             )
         gone = visible
-    moved = [held for held in gone if held.content_hash in comparison.reused]
-    lost = [held for held in gone if held.content_hash not in comparison.reused]
+    moved: list[Held] = []
+    lost: list[Held] = []
+    for held in gone:  # a content that has one new place has moved once, however many it was gone from
+        is_moved = comparison.reused[held.content_hash] > 0
+        comparison.reused[held.content_hash] -= is_moved
+        (moved if is_moved else lost).append(held)
     if lost and before + len(lost) > MOST_GONE * of and not even_if_many:
         report.notes.append(
-            f"{len(lost)} of {of} pictures are gone from {source.root}, and none of these documents was removed: "
+            f"{len(lost)} of {of} {kind_of(source)}s are gone from {source.root}, and none of these documents was removed: "
             "look whether a disk is missing, or remove them with --yes."
         )
+        report.gone += len(lost)
         lost = []
     return moved, lost
 
@@ -263,7 +291,6 @@ def _remove(engine: Engine, index: str, gone: Sequence[Held], report: Report) ->
 
 def _count_gone(report: Report, moved: int, lost: int) -> None:
     """A file that moved was counted as added before its old place was seen to be empty."""
-    moved = min(moved, report.added)
     report.added -= moved
     report.moved += moved
     report.removed += lost

@@ -5,8 +5,10 @@ One run over one source. Where the documents come from and go to is a `Store`: a
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +18,7 @@ from lexlip_es.decoding import Decoded, Decoders
 from lexlip_es.documents import SAID, Document, document_again, picture_document, said_fields
 from lexlip_es.encoders import Encoder
 from lexlip_es.engines.protocol import BulkResult, Engine, JsonObject
-from lexlip_es.entries import Found, Skipped, path_text
+from lexlip_es.entries import Found, Skipped, path_bytes, path_text
 from lexlip_es.holdings import Holdings, read_documents
 from lexlip_es.images import PictureError
 from lexlip_es.names import Kind
@@ -110,11 +112,11 @@ def load(run: Run, source: Source, store: Store, comparison: Comparison | None =
     comparison: with what the store holds; by default with nothing. It is given back with what the run has met. Ends early, after
     what is begun, when `run.stop` is set. Raises what the source, the encoder and the store raise.
     """
+    comparison = comparison or Comparison(Holdings(), run.collection, source.root, run.shard)
     if isinstance(source, TextFile):
-        loading = _Loading(run, store, Comparison(Holdings(), run.collection, source.root, run.shard))
-        items: Iterator[Encode | Skipped | Document] = source.documents(run.encoder, run.terms, run.collection, run.report)
+        loading = _Loading(run, store, comparison)
+        items: Iterator[Encode | Skipped | Document] = _texts(run, source, comparison)
     else:
-        comparison = comparison or Comparison(Holdings(), run.collection, source.root, run.shard)
         loading = _LoadingPictures(run, store, comparison, source)
         items = loading.items()
     with Decoders(run.encoder.model.picture_spec, workers=run.workers, with_location=run.with_location) as decoders:
@@ -129,19 +131,51 @@ def load(run: Run, source: Source, store: Store, comparison: Comparison | None =
             loading.account,
             store.senders,
         ).run(items)
+        for result in store.send(loading.outdated()):  # those that were written last
+            if not result.ok:
+                run.report.failed.append((f"document {result.id}", f"{result.error_type}: {result.reason}"))
     if not isinstance(source, TextFile) and not run.report.interrupted:
         run.report.notes += source.notes()
     return loading.comparison
 
 
+def tasks_of(run: Run, source: PictureSource, store: Store, comparison: Comparison) -> Iterator[Task]:
+    """What `load` would do, in nearly the order of the entries; writes nothing."""
+    return chain.from_iterable(_LoadingPictures(run, store, comparison, source).tasks())
+
+
+def _texts(run: Run, source: TextFile, comparison: Comparison) -> Iterator[Skipped | Document]:
+    """The documents of the texts that are new or changed."""
+
+    def wanted(document: str, content_hash: str) -> bool:
+        if not run.shard.has(document):
+            return False
+        held = comparison.held.see(document)
+        same = held is not None and held.content_hash == content_hash
+        run.report.unchanged += same
+        return not same
+
+    return source.documents(run.encoder, run.terms, run.collection, run.report, wanted)
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A document on its way: of what known `content` it is, and which document it takes the place of."""
+
+    fate: Fate
+    content: str | None = None
+    moved_from: str | None = None
+
+
 @dataclass
 class _Loading:
-    """Accounts for what is sent. `_under_way` says of each document on its way what it is, and of which known content."""
+    """Accounts for what is sent. `_under_way` says of each document on its way what it is."""
 
     run: Run
     store: Store
     comparison: Comparison
-    _under_way: dict[str, tuple[Fate, str | None]] = field(default_factory=dict, init=False)
+    _under_way: dict[str, "_Sent"] = field(default_factory=dict, init=False)
+    _outdated: deque[str] = field(default_factory=deque, init=False)
 
     def documents(self, batch: Sequence[tuple[Encode, Decoded]], weights: SparseWeights) -> Iterable[Document]:
         """The documents of encoded pictures; a source of texts has none."""
@@ -149,25 +183,42 @@ class _Loading:
 
     def account(self, document: Document, result: BulkResult) -> None:
         """Count what became of a document."""
-        fate, content = self._under_way.pop(document["_id"], ("added", None))
         report = self.run.report
+        if document.get("delete"):
+            if not result.ok:
+                report.failed.append((f"document {result.id}", f"{result.error_type}: {result.reason}"))
+            return
+        sent = self._under_way.pop(document["_id"], _Sent("added"))
         if not result.ok:
             report.failed.append((document["source"]["path"], f"{result.error_type}: {result.reason}"))
             return
-        report.count(fate)
-        if content is not None:
-            self.comparison.reused.add(content)
+        report.count(sent.fate)
+        if sent.moved_from is not None:
+            self._outdated.append(sent.moved_from)
+        elif sent.content is not None and sent.fate == "added":
+            self.comparison.reused[sent.content] += 1
+
+    def outdated(self) -> Iterator[Document]:
+        """Deletions of documents whose pictures have one at another place, where that was written."""
+        while self._outdated:
+            moved_from = self._outdated.popleft()
+            self.comparison.held.see(moved_from)
+            yield {"_id": moved_from, "delete": True}
 
 
 @dataclass
 class _LoadingPictures(_Loading):
     source: PictureSource
+    _left: set[str] = field(default_factory=set, init=False)  # documents whose pictures have moved
     _told: dict[str, JsonObject] = field(default_factory=dict, init=False)  # what is said of pictures that are encoded again
 
     def items(self) -> Iterator[Encode | Skipped | Document]:
         """What is to be decoded and encoded, and the documents that are made out of others."""
-        for batch in batched(self.comparison.tasks(self.source.entries()), _TASKS):
-            tasks = self._with_news(batch)
+        for tasks in self.tasks():
+            if self.run.stop.is_set():  # the pipeline looks between two items, and there may be none
+                self.run.report.interrupted = True
+                return
+            yield from self.outdated()
             known = self.store.read([id for task in tasks if isinstance(task, Reuse) for id in self._needed(task)])
             for task in tasks:
                 if isinstance(task, Skipped):
@@ -177,6 +228,11 @@ class _LoadingPictures(_Loading):
                     self.run.progress()
                 else:
                     yield from self._item(task, known)
+
+    def tasks(self) -> Iterator[list[Task]]:
+        """What is to be done, some at a time."""
+        for batch in batched(self.comparison.tasks(self.source.entries()), _TASKS):
+            yield self._with_news(batch)
 
     def documents(self, batch: Sequence[tuple[Encode, Decoded]], weights: SparseWeights) -> Iterator[Document]:
         """The documents of encoded pictures."""
@@ -202,12 +258,12 @@ class _LoadingPictures(_Loading):
 
     def _item(self, task: Encode | Reuse, known: Mapping[str, JsonObject]) -> Iterator[Encode | Skipped | Document]:
         if isinstance(task, Encode):
-            self._under_way[task.id] = task.fate, None
+            self._under_way[task.id] = _Sent(task.fate)
             yield task
             return
-        self._under_way[task.id] = task.fate, None if task.source == task.id else task.content_hash
         document = known.get(task.source, {})
-        own = known.get(task.id, {})
+        sent = self._under_way[task.id] = self._sent(task, document)
+        own = document if sent.moved_from is not None else known.get(task.id, {})
         said = self._said(task.found, own) if self.source.has_extras else None
         if isinstance(said, PictureError):
             yield Skipped(task.found.display_path, said.reason)
@@ -216,8 +272,26 @@ class _LoadingPictures(_Loading):
                 self._told[task.id] = {name: told[name] for name in SAID if name in told}
             yield Encode(task.found, task.id, task.fate)
         else:
-            again = document_again(document, task.found, collection=self.run.collection, root=self.source.root, said=said)
+            again = document_again(
+                document,
+                task.found,
+                collection=self.run.collection,
+                root=self.source.root,
+                said=said,
+                with_location=self.run.with_location,
+            )
             yield {"_id": task.id, "source": again}
+
+    def _sent(self, task: Reuse, document: JsonObject) -> "_Sent":
+        """What becomes of a document for known content: a move, if the file that it was known from is not there any more."""
+        if task.source == task.id or task.fate != "added":
+            return _Sent(task.fate)
+        path = document.get("path")
+        was_mine = document.get("root") == self.source.root and self.run.shard.has(task.source) and isinstance(path, str)
+        if not was_mine or task.source in self._left or not self.source.has_lost(path_bytes(str(path))):
+            return _Sent(task.fate, task.content_hash)
+        self._left.add(task.source)
+        return _Sent("moved", moved_from=task.source)
 
     def _needed(self, task: Reuse) -> set[str]:
         """The documents that it is made of: of what is said, only its own is asked."""

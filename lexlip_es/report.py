@@ -13,8 +13,8 @@ class Report:
     it spends most time on is the bottleneck. `notes` are warnings about the run as a whole.
 
     `indexed` is how many documents were written: for `added` files, for `changed` ones, for `moved` ones and for those that were
-    only touched, which are among the `unchanged`. `removed` documents had no file any more. In a `dry_run` nothing is written,
-    and these say what would be.
+    only touched, which are among the `unchanged`. `removed` documents had no file any more; `gone` ones have none either, but are
+    so many that nobody believes it. In a `dry_run` nothing is written, and these say what would be.
     """
 
     indexed: int = 0
@@ -23,6 +23,7 @@ class Report:
     moved: int = 0
     removed: int = 0
     unchanged: int = 0
+    gone: int = 0
     dry_run: bool = False
     skipped: list[tuple[str, str]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
@@ -44,7 +45,7 @@ class Report:
             return 130
         if self.failed and not self.indexed and not self.unchanged:
             return 1
-        return 3 if self.skipped or self.failed else 0
+        return 3 if self.skipped or self.failed or self.gone else 0
 
     @property
     def per_second(self) -> float:
@@ -63,7 +64,7 @@ class Report:
         measured = self.open_wait_seconds or self.engine_wait_seconds
         return max(seconds, key=seconds.__getitem__) if measured else None
 
-    def count(self, fate: Literal["added", "changed", "unchanged"]) -> None:
+    def count(self, fate: Literal["added", "changed", "moved", "unchanged"]) -> None:
         """Count a document that was written, or in a dry run would be."""
         self.indexed += 0 if self.dry_run else 1
         setattr(self, fate, getattr(self, fate) + 1)
@@ -97,6 +98,7 @@ class Report:
             "moved": self.moved,
             "removed": self.removed,
             "unchanged": self.unchanged,
+            "gone": self.gone,
             "dry_run": self.dry_run,
             "skipped": [{"path": path, "reason": reason} for path, reason in self.skipped],
             "failed": [{"path": path, "reason": reason} for path, reason in self.failed],

@@ -2,12 +2,12 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lexlip_es.batches import batched
 from lexlip_es.captions import Text, read_names, read_texts
-from lexlip_es.documents import Document, document_id, text_document
+from lexlip_es.documents import Document, document_id, text_document, text_hash
 from lexlip_es.encoders import Encoder
 from lexlip_es.entries import Skipped, path_text
 from lexlip_es.errors import LexlipError
@@ -23,14 +23,21 @@ class TextFile:
     def __init__(self, path: Path, files: Path | None = None) -> None:
         """Read the texts; raises `LexlipError` for a bad file or one without any."""
         wanted = set(read_names(files)) if files else None
+        self.complete = files is None
         self._texts = [text for text in read_texts(path) if wanted is None or text.picture in wanted]
         if not self._texts:
             raise LexlipError(f"{path} has no text to index: give one a line, or a table with a caption column.")
         self.root = path_text(os.fsencode(os.path.abspath(path)))
 
-    def documents(self, encoder: Encoder, terms: int, collection: str, report: Report) -> Iterator[Document | Skipped]:
-        """Encode and describe the texts; one without any term is a `Skipped`. The time goes to the report's encoding."""
-        for batch in batched(self._texts, TEXT_BATCH):
+    def documents(
+        self, encoder: Encoder, terms: int, collection: str, report: Report, wanted: Callable[[str, str], bool]
+    ) -> Iterator[Document | Skipped]:
+        """Encode and describe the texts whose id and content hash are `wanted`; one without any term is a `Skipped`.
+
+        The time goes to the report's encoding.
+        """
+        chosen = (text for text in self._texts if wanted(_id(text, collection), text_hash(text.text)))
+        for batch in batched(chosen, TEXT_BATCH):
             yield from self._batch(batch, encoder, terms, collection, report)
 
     def _batch(
@@ -45,4 +52,13 @@ class TextFile:
                 yield Skipped(text.key, "The text has no word that this model knows.")
                 continue
             source = text_document(text.key, text.text, row, encoder.model.lexicon, collection=collection)
-            yield {"_id": document_id(collection, text.key.encode("utf-8", "surrogateescape")), "source": source}
+            yield {"_id": _id(text, collection), "source": source}
+
+
+def key_bytes(key: str) -> bytes:
+    """What of a text's key its document's id is made of."""
+    return key.encode("utf-8", "surrogateescape")
+
+
+def _id(text: Text, collection: str) -> str:
+    return document_id(collection, key_bytes(text.key))

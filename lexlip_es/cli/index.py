@@ -72,10 +72,9 @@ def index(
     engine = common.connected(url)
 
     def bring(run: "Run", source: "Source") -> "Report":
-        if dry_run:
-            return compare_source(engine, run, source, name, keep_missing=keep_missing)
         made: dict[str, Any] = {"field_type": field_type, "write_once": write_once, "compress": compress}
-        return index_source(engine, run, source, name, keep_missing=keep_missing, even_if_many=yes, **made)
+        do = compare_source if dry_run else index_source
+        return do(engine, run, source, name, keep_missing=keep_missing, even_if_many=yes, **made)
 
     if watch:
         from lexlip_es.watching import watch_folders
@@ -100,10 +99,11 @@ def index(
         common.progress(f"{kind}s", report, partial(count_entries, sources)) as tick,
     ):
         for run, source in zip(runs, sources, strict=True):
+            if stop.is_set():
+                report.interrupted = True
+                break
             run.progress = tick
             bring(run, source)
-            if stop.is_set():
-                break
 
 
 class _Teller:

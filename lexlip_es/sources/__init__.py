@@ -50,6 +50,14 @@ class PictureSource(Protocol):
         """What is said of a picture that `entries` has listed; raises `PictureError` where that can no longer be read."""
         ...
 
+    def is_there(self) -> bool:
+        """Whether the place that was opened is still there, so that what `entries` did not list is gone; asked at the end."""
+        ...
+
+    def has_lost(self, relative: bytes) -> bool:
+        """Whether a picture is known to be there no more, looked up by its path; False where that cannot be told."""
+        ...
+
     def notes(self) -> list[str]:
         """Sentences for the report, once `entries` has come to its end: captions of no picture, for instance."""
         ...

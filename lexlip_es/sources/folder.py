@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lexlip_es.captions import Captions, read_captions, read_names
 from lexlip_es.entries import Found, Skipped, path_text
-from lexlip_es.finding import find_again, find_pictures, open_root
+from lexlip_es.finding import find_again, find_pictures, folder_identity, open_root
 from lexlip_es.sources import Extras
 
 
@@ -21,6 +21,7 @@ class PictureFolder:
     ) -> None:
         """Find the first picture, and read the list and the captions; raises `LexlipError` for what is missing or empty."""
         self.path = open_root(root)
+        self._identity = folder_identity(self.path)
         self._files = read_names(files) if files else None
         self._exclude = tuple(exclude)
         self._met: Sequence[Found | Skipped] | None = None
@@ -55,6 +56,14 @@ class PictureFolder:
     def extras(self, found: Found) -> Extras:
         """See `PictureSource.extras`."""
         return Extras(captions=tuple(self._captions.of(found.relative)))
+
+    def is_there(self) -> bool:
+        """See `PictureSource.is_there`."""
+        return folder_identity(self.path) == self._identity
+
+    def has_lost(self, relative: bytes) -> bool:
+        """See `PictureSource.has_lost`."""
+        return not os.path.lexists(os.path.join(os.fsencode(self.path), relative)) and self.is_there()
 
     def notes(self) -> list[str]:
         """See `PictureSource.notes`."""

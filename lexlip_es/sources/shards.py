@@ -91,6 +91,14 @@ class TarShards:
         except Misfit as error:
             raise PictureError(f"In its JSON, {error}") from error
 
+    def is_there(self) -> bool:
+        """See `PictureSource.is_there`: what cannot be listed has raised or hides what it has."""
+        return True
+
+    def has_lost(self, relative: bytes) -> bool:
+        """See `PictureSource.has_lost`."""
+        return False
+
     def notes(self) -> list[str]:
         """See `PictureSource.notes`."""
         return []

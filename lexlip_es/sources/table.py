@@ -14,7 +14,7 @@ from pathlib import Path
 from lexlip_es.captions import DELIMITERS, PICTURE_COLUMNS, picture_name
 from lexlip_es.entries import Found, Skipped, path_bytes, path_text
 from lexlip_es.errors import LexlipError
-from lexlip_es.finding import look_up, open_root
+from lexlip_es.finding import folder_identity, look_up, open_root
 from lexlip_es.rows import (
     after_blank_lines,
     csv_header,
@@ -63,6 +63,7 @@ class PictureTable:
         path = Path(os.path.abspath(path))
         self.root = path_text(os.fsencode(path))
         self._folder = open_root(images if images is not None else path.parent)
+        self._identity = folder_identity(self._folder)
         self._name = path_text(os.fsencode(path.name))
         self._said: dict[str, _Said] = {}
         self._nameless: list[Skipped] = []
@@ -92,6 +93,14 @@ class PictureTable:
         """See `PictureSource.extras`."""
         name = self._listed_as.get(found.relative)
         return self._said[name if name is not None else found.relative.decode("utf-8", "surrogateescape")].extras
+
+    def is_there(self) -> bool:
+        """See `PictureSource.is_there`."""
+        return folder_identity(self._folder) == self._identity
+
+    def has_lost(self, relative: bytes) -> bool:
+        """See `PictureSource.has_lost`."""
+        return False
 
     def notes(self) -> list[str]:
         """See `PictureSource.notes`."""

@@ -23,6 +23,7 @@ from lexlip_es.report import Report
 from lexlip_es.shards import Shard
 from lexlip_es.sources.folder import PictureFolder
 from lexlip_es.sources.table import PictureTable
+from lexlip_es.texts import TextFile
 from lexlip_es.weights import SparseWeights
 from tests.made_model import make_model
 
@@ -143,6 +144,7 @@ def test_more_than_a_fifth_gone_is_believed_only_when_told_so(daily: Daily) -> N
     report = daily.index()
     assert counts(report) == {"unchanged": 7}
     assert "3 of 10 pictures are gone" in report.notes[0] and "--yes" in report.notes[0]
+    assert report.exit_code == 3
     assert counts(daily.index(keep_missing=True, even_if_many=True)) == {"unchanged": 7}
     assert counts(daily.index(even_if_many=True)) == {"removed": 3, "unchanged": 7}
     assert daily.is_like_a_clean_run()
@@ -214,9 +216,83 @@ def test_a_folder_that_lies_elsewhere_now_takes_its_documents_along(daily: Daily
     daily.encoder.pictures = 0
     daily.root = daily.root.rename(daily.root.with_name("new place"))
     daily.paint("a/0.png", 8, 220)
-    assert counts(daily.index()) == {"unchanged": 9, "changed": 1}
+    report = daily.index()
+    assert counts(report) == {"unchanged": 9, "skipped": 1}
+    assert "which is not there now" in report.skipped[0][1]
+    assert counts(daily.index(even_if_many=True)) == {"unchanged": 9, "changed": 1}
     assert daily.encoder.pictures == 1
     assert daily.is_like_a_clean_run()
+
+
+def test_a_folder_reached_by_another_name_is_the_same_folder(daily: Daily) -> None:
+    daily.index()
+    daily.root.with_name("link").symlink_to(daily.root)
+    daily.root = daily.root.with_name("link")
+    daily.paint("a/0.png", 8, 220)
+    assert counts(daily.index()) == {"unchanged": 9, "changed": 1}
+
+
+def test_another_folders_pictures_are_safe_while_that_folder_is_away(daily: Daily, tmp_path: Path) -> None:
+    daily.index()
+    away = daily.root.rename(tmp_path / "unplugged")
+    other = replace(daily, root=tmp_path / "other")
+    other.paint("a/0.png", 250, 250)
+    assert counts(other.index()) == {"skipped": 1}
+    away.rename(daily.root)
+    assert counts(daily.index()) == {"unchanged": 10}
+
+
+def test_a_folder_that_goes_away_during_a_run_loses_nothing(daily: Daily) -> None:
+    daily.index()
+    for i in range(10, 13):
+        daily.paint(f"b/{i}.png", 10 * i, 100)
+    (daily.root / "a/0.png").unlink()
+    run = daily.run()
+
+    def unplug() -> None:
+        if not daily.root.with_name("unplugged").exists():
+            daily.root.rename(daily.root.with_name("unplugged"))
+            daily.root.mkdir()
+
+    run.progress = unplug
+    report = index_source(daily.engine, run, PictureFolder(daily.root), ALIAS, even_if_many=True)
+    assert (report.removed, report.exit_code) == (0, 3)
+    assert "went away during the run" in report.notes[-1]
+    assert "a/0.png" in daily.documents()
+
+
+def test_a_file_that_moved_is_taken_along_at_once_even_if_the_run_is_stopped_afterwards(daily: Daily) -> None:
+    daily.index()
+    (daily.root / "a").rename(daily.root / "z")
+    run = daily.run()
+    run.progress = run.stop.set
+    report = index_source(daily.engine, run, PictureFolder(daily.root), ALIAS)
+    assert report.exit_code == 130 and report.moved > 0
+    assert len(daily.documents()) == 10
+    assert daily.index().exit_code == 0
+    assert daily.is_like_a_clean_run()
+
+
+def test_one_copy_at_a_new_place_makes_up_for_one_that_is_gone_and_no_more(daily: Daily) -> None:
+    for i in range(4):
+        shutil.copy(daily.root / "a/0.png", daily.root / f"copy{i}.png")
+    daily.index()
+    for i in range(4):
+        (daily.root / f"copy{i}.png").unlink()
+    shutil.copy(daily.root / "a/0.png", daily.root / "new.png")
+    report = daily.index()
+    assert counts(report) == {"moved": 1, "unchanged": 10}
+    assert (report.gone, report.exit_code) == (3, 3)
+    assert counts(daily.index(even_if_many=True)) == {"unchanged": 11, "removed": 3}
+
+
+def test_texts_are_brought_up_to_date_too(daily: Daily, tmp_path: Path) -> None:
+    said = tmp_path / "texts.txt"
+    run = lambda: replace(Run.of(daily.encoder, said, collection="100%25"), workers=0)  # type: ignore[arg-type]  # noqa: E731
+    said.write_text("".join(f"red green {'blue ' * i}\n" for i in range(10)))
+    assert counts(index_source(daily.engine, run(), TextFile(said), "daily-texts")) == {"added": 10}
+    said.write_text("".join(f"red green {'blue ' * i}\n" for i in range(9)))
+    assert counts(index_source(daily.engine, run(), TextFile(said), "daily-texts")) == {"unchanged": 9, "removed": 1}
 
 
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(daily: Daily) -> None:
@@ -228,7 +304,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(daily: Daily) -> N
     (daily.root / "a/4.png").rename(daily.root / "moved.png")
     (daily.root / "b/1.png").unlink()
     daily.paint("new.png", 7, 200)
-    report = compare_source(daily.engine, daily.run(), source, ALIAS)
+    report = compare_source(daily.engine, daily.run(), PictureFolder(daily.root), ALIAS)
     assert (counts(report), report.indexed) == ({"added": 1, "moved": 1, "removed": 1, "unchanged": 8}, 0)
     assert daily.documents() == before
     assert counts(daily.index()) == counts(report)
