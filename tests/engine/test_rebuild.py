@@ -92,7 +92,7 @@ def test_searches_during_the_swap_answer_wholly_from_the_old_or_the_new_index(
     for thread in threads:
         thread.start()
     try:
-        house.rebuild(sources=[(PHOTOS, PictureFolder(after))], delete_old=delete_old)
+        house.rebuild(sources=[(PHOTOS, PictureFolder(after))], delete_old=delete_old, even_if_smaller=True)
     finally:
         ended.set()
         for thread in threads:
