@@ -125,7 +125,9 @@ def test_the_command_swaps_and_says_so_and_a_killed_one_leaves_the_old_index_ser
     environment = {**os.environ, "LEXLIP_ES_URL": server.url, "PYTHONPATH": os.pathsep.join(sys.path)}
     options = ["--index", ALIAS, "--collection", PHOTOS, "--model", str(house.newer.path), "--json"]
     command = [sys.executable, "-m", "lexlip_es.cli", "rebuild", *options]
-    killed = subprocess.Popen([*command, "--images", str(many)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    killed = subprocess.Popen(
+        [*command, "--yes", "--images", str(many)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     deadline = time.monotonic() + 60
     while SECOND not in house.beside() and time.monotonic() < deadline:
         time.sleep(0.05)
