@@ -57,7 +57,8 @@ def rebuild_index(
     Other collections are copied where model, kind and number of terms stay the same, else they must be among the sources or be
     dropped by name. A stop (`run.stop`) finishes what is begun and leaves the old index serving, and so does every error:
     `LexlipError` for an index that is not there or not ours, another rebuild or another writer, and, unless `even_if_smaller`,
-    documents that the engine refuses, captions or columns that would be lost, or a collection with far fewer documents.
+    documents that the engine refuses, captions or columns that would be lost, documents of another root or behind what cannot be
+    read, or a collection with far fewer of them.
     field_type, write_once, compress: by default as in the old index; see `open_target`. `run.report.notes` say which
     index serves now and what became of the old one.
     """

@@ -35,7 +35,9 @@ def rebuild(
     yes: Annotated[
         bool,
         typer.Option(
-            "--yes", help="Swap even if documents are refused, or a collection has far fewer, or loses captions or columns."
+            "--yes",
+            help="Swap even if documents are refused or would be lost (another folder's of the same collection, those behind what "
+            "cannot be read, far too many), or captions or columns.",
         ),
     ] = False,
     url: common.UrlOption = None,
