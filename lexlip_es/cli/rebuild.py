@@ -36,8 +36,8 @@ def rebuild(
         bool,
         typer.Option(
             "--yes",
-            help="Swap even if documents are refused or would be lost (another folder's of the same collection, those behind what "
-            "cannot be read, far too many), or captions or columns.",
+            help="Swap even if documents are refused or would be lost (another folder's of the same collection, those behind "
+            "what cannot be read, far too many), or captions or columns.",
         ),
     ] = False,
     url: common.UrlOption = None,
