@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ PHOTOS = "the photos"
 BEAT = 0.1
 
 
+def in_process(run: Run) -> Run:
+    """The run without decoding processes, whose start takes longer than all the rest of a few pictures."""
+    return replace(run, workers=0)
+
+
 @dataclass
 class House:
     """A server, a folder of three pictures, and the models old and new."""
@@ -52,10 +57,10 @@ class House:
     newer: ModelFolder
 
     def run(self, model: ModelFolder | None = None, terms: int | None = None) -> Run:
-        return Run.of(load_encoder(model or self.model), self.folder, collection=PHOTOS, terms=terms)
+        return in_process(Run.of(load_encoder(model or self.model), self.folder, collection=PHOTOS, terms=terms))
 
     def index(self, folder: Path | None = None, collection: str = PHOTOS) -> None:
-        run = Run.of(load_encoder(self.model), self.folder, collection=collection)
+        run = in_process(Run.of(load_encoder(self.model), self.folder, collection=collection))
         index_source(self.engine, run, PictureFolder(folder or self.folder), ALIAS, field_type=self.fields)
 
     def rebuild(self, model: ModelFolder | None = None, *, run: Run | None = None, sources: Any = None, **options: Any) -> Report:

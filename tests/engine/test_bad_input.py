@@ -28,6 +28,7 @@ from lexlip_es.model_folder import ModelFolder
 from lexlip_es.sources.folder import PictureFolder
 from tests.engine.conftest import OtherServer
 from tests.engine.fault_proxy import FaultProxy, answering
+from tests.engine.house import in_process
 from tests.engine.wire import Relay, serving
 from tests.made_model import COLOURS, make_model, paint_colours
 
@@ -65,7 +66,9 @@ class Scene:
 
     def loaded(self, **settings: Any) -> str:
         """The real server's URL, with the pictures in the index and these settings on it."""
-        index_source(self.engine, Run.of(load_encoder(self.model), self.pictures), PictureFolder(self.pictures), ALIAS)
+        index_source(
+            self.engine, in_process(Run.of(load_encoder(self.model), self.pictures)), PictureFolder(self.pictures), ALIAS
+        )
         if settings:
             self.engine.put_settings(INDEX, {"index": settings})
         return self.url

@@ -26,6 +26,7 @@ from lexlip_es.model_folder import ModelFolder
 from lexlip_es.parity import check_parity
 from lexlip_es.sources.folder import PictureFolder
 from lexlip_es.target import create_for_load
+from tests.engine.house import in_process
 from tests.engine.wire import Relay, serving
 from tests.made_model import make_model, paint_colours
 from tests.servers import MATRIX, Server, on_servers
@@ -50,7 +51,7 @@ def build(engine: Engine, model: ModelFolder, pictures: Path) -> Iterator[Build]
     """Indexes three pictures when called; the indices of this module are gone afterwards."""
 
     def index() -> None:
-        run = Run.of(load_encoder(model), pictures)
+        run = in_process(Run.of(load_encoder(model), pictures))
         index_source(engine, run, PictureFolder(pictures), ALIAS)
 
     yield index

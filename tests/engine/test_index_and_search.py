@@ -21,6 +21,7 @@ from lexlip_es.searching import Searcher, Subject
 from lexlip_es.sources.folder import PictureFolder
 from lexlip_es.target import open_target
 from lexlip_es.texts import TextFile
+from tests.engine.house import in_process
 from tests.made_model import COLOURS, make_model
 
 ALIAS = "colour-pictures"
@@ -50,7 +51,7 @@ def _clean(engine: Engine) -> Iterator[None]:
 
 
 def indexed(engine: Engine, model: ModelFolder, folder: Path, alias: str = ALIAS, **options: Path) -> Report:
-    return index_source(engine, Run.of(load_encoder(model), folder), PictureFolder(folder, **options), alias)
+    return index_source(engine, in_process(Run.of(load_encoder(model), folder)), PictureFolder(folder, **options), alias)
 
 
 def texts_indexed(engine: Engine, model: ModelFolder, texts: Path, alias: str = "colour-texts") -> Report:
