@@ -35,7 +35,10 @@ FIELDS: dict[str, FieldType] = {
     "elasticsearch-8.19.21": "sparse_vector",
     "elasticsearch-7.17.29": "rank_features",
 }
-rebuilding_servers = on_servers(*(os.environ.get("LEXLIP_TEST_SERVERS") or " ".join(FIELDS)).split())
+CHOSEN = os.environ.get("LEXLIP_TEST_SERVERS", "").split()
+rebuilding_servers = on_servers(*(CHOSEN or FIELDS))
+# What our side decides is the same on all: shown on one server of each product.
+one_of_each_product = on_servers(*(CHOSEN or ("opensearch-3.9.0", "elasticsearch-7.17.29")))
 ALIAS, FIRST, SECOND = "hues", "hues-000001", "hues-000002"
 PHOTOS = "the photos"
 BEAT = 0.1

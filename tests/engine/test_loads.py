@@ -9,12 +9,12 @@ from lexlip_es.loading import Run
 from lexlip_es.mappings import model_template
 from lexlip_es.sources.folder import PictureFolder
 from lexlip_es.target import create_for_load, open_target
-from tests.engine.house import ALIAS, FIRST, House, losing, once, rebuilding_servers, said
+from tests.engine.house import ALIAS, FIRST, House, losing, once, one_of_each_product, said
 from tests.engine.house import connected as connected
 from tests.engine.house import house as house
 from tests.engine.house import models as models
 
-pytestmark = rebuilding_servers
+pytestmark = one_of_each_product
 
 
 def load(house: House, run: Run) -> None:

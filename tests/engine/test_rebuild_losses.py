@@ -14,13 +14,13 @@ from lexlip_es.errors import UsageError
 from lexlip_es.indexing import index_source
 from lexlip_es.sources import Extras
 from lexlip_es.sources.folder import PictureFolder
-from tests.engine.house import ALIAS, FIRST, PHOTOS, SECOND, House, losing, once, painted, rebuilding_servers, said
+from tests.engine.house import ALIAS, FIRST, PHOTOS, SECOND, House, losing, once, one_of_each_product, painted, said
 from tests.engine.house import connected as connected
 from tests.engine.house import house as house
 from tests.engine.house import models as models
 from tests.servers import Server
 
-pytestmark = rebuilding_servers
+pytestmark = one_of_each_product
 
 
 @pytest.fixture

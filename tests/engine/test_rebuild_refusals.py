@@ -13,12 +13,12 @@ from lexlip_es.searching import Searcher
 from lexlip_es.sources.folder import PictureFolder
 from lexlip_es.target import open_target
 from lexlip_es.texts import TextFile
-from tests.engine.house import ALIAS, FIRST, PHOTOS, SECOND, House, once, painted, rebuilding_servers, said
+from tests.engine.house import ALIAS, FIRST, PHOTOS, SECOND, House, once, one_of_each_product, painted, said
 from tests.engine.house import connected as connected
 from tests.engine.house import house as house
 from tests.engine.house import models as models
 
-pytestmark = rebuilding_servers
+pytestmark = one_of_each_product
 
 
 def test_other_collections_are_never_lost_to_another_model(house: House, tmp_path: Path) -> None:
