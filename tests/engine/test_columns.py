@@ -183,7 +183,7 @@ def test_another_type_is_refused_before_anything_is_written(shop: Shop) -> None:
 def test_a_dry_run_declares_nothing(shop: Shop) -> None:
     shop.index()
     report = compare_source(shop.engine, shop.run(), PictureTable(shop.table, meta=PRICED), ALIAS)
-    assert (report.unchanged, shop.columns()) == (3, {})
+    assert (report.changed, report.indexed, shop.columns()) == (3, 0, {})
 
 
 def test_a_rebuild_keeps_the_columns_or_refuses_to_lose_them(shop: Shop) -> None:
