@@ -229,22 +229,15 @@ def measure_on_engine(
     engine, data = indexed.engine, indexed.data
     n_pictures = _candidates(engine, indexed.pictures, indexed.place_of_picture, encoded.pictures)
     n_texts = _candidates(engine, indexed.texts, indexed.place_of_text, encoded.texts)
-    text_queries = search_bodies(
-        _fitted(
-            prepare_queries(encoded.texts, pruning.query_terms), engine, indexed.pictures, model, indexed.picture_dialect, report
-        ),
-        model,
-        n_pictures,
-        indexed.picture_dialect,
-    )
-    picture_queries = search_bodies(
-        _fitted(
-            prepare_queries(encoded.pictures, pruning.picture_terms), engine, indexed.texts, model, indexed.text_dialect, report
-        ),
-        model,
-        n_texts,
-        indexed.text_dialect,
-    )
+
+    def queries(
+        weights: SparseWeights, terms: int, index: str, dialect: Dialect, candidates: int
+    ) -> Iterator[dict[str, Any] | None]:
+        fitted = _fitted(prepare_queries(weights, terms), engine, index, model, dialect, report)
+        return search_bodies(fitted, model, candidates, dialect)
+
+    text_queries = queries(encoded.texts, pruning.query_terms, indexed.pictures, indexed.picture_dialect, n_pictures)
+    picture_queries = queries(encoded.pictures, pruning.picture_terms, indexed.texts, indexed.text_dialect, n_texts)
     by_text = _search_all(engine, indexed.pictures, text_queries, indexed.place_of_picture, n_pictures)
     by_picture = _search_all(engine, indexed.texts, picture_queries, indexed.place_of_text, n_texts)
     text_ranks = np.array([rank_of_best(scores, [gold]) for scores, gold in zip(by_text, data.gold, strict=True)])

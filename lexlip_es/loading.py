@@ -131,9 +131,8 @@ def load(run: Run, source: Source, store: Store, comparison: Comparison | None =
             loading.account,
             store.senders,
         ).run(items)
-        for result in store.send(loading.outdated()):  # those that were written last
-            if not result.ok:
-                run.report.failed.append((f"document {result.id}", f"{result.error_type}: {result.reason}"))
+        for result in store.send(loading.outdated()):  # of those that were written last
+            loading.account_deletion(result)
     if not isinstance(source, TextFile) and not run.report.interrupted:
         run.report.notes += source.notes()
     return loading.comparison
@@ -179,15 +178,13 @@ class _Loading:
 
     def documents(self, batch: Sequence[tuple[Encode, Decoded]], weights: SparseWeights) -> Iterable[Document]:
         """The documents of encoded pictures; a source of texts has none."""
-        raise NotImplementedError
+        return ()
 
     def account(self, document: Document, result: BulkResult) -> None:
         """Count what became of a document."""
         report = self.run.report
         if document.get("delete"):
-            if not result.ok:
-                report.failed.append((f"document {result.id}", f"{result.error_type}: {result.reason}"))
-            return
+            return self.account_deletion(result)
         sent = self._under_way.pop(document["_id"], _Sent("added"))
         if not result.ok:
             report.failed.append((document["source"]["path"], f"{result.error_type}: {result.reason}"))
@@ -197,6 +194,11 @@ class _Loading:
             self._outdated.append(sent.moved_from)
         elif sent.content is not None and sent.fate == "added":
             self.comparison.reused[sent.content] += 1
+
+    def account_deletion(self, result: BulkResult) -> None:
+        """Note a document that is outdated and could not be deleted."""
+        if not result.ok:
+            self.run.report.failed.append((f"document {result.id}", f"{result.error_type}: {result.reason}"))
 
     def outdated(self) -> Iterator[Document]:
         """Deletions of documents whose pictures have one at another place, where that was written."""
