@@ -1,0 +1,51 @@
+"""What is compared: the same pictures and the same queries, as sparse terms and as dense vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexlip_es.lexicon import Lexicon
+from lexlip_es.weights import SparseWeights
+
+Origin = Literal["dense twin", "CLIP", "random"]
+"""Where dense vectors come from; `random` ones serve for times and bytes only, and nothing is said of what they find."""
+DENSE_DIM = 512  # CLIP ViT-B/32's, to which the paper's 19.1 x refers
+
+
+@dataclass(frozen=True, eq=False)
+class Collection:
+    """N pictures and Q queries. Sparse rows are as an encoder gives them: a system prunes them to what it keeps.
+
+    The first `real` pictures are photographs, encoded by both sides; the others are made (`distractors`). Queries are captions
+    of real pictures, by both text sides of the sparse model; `gold[i]` is the picture that query i is a caption of.
+    """
+
+    label: str
+    lexicon: Lexicon
+    pictures: SparseWeights  # N rows
+    dense: NDArray[np.float32]  # (N, 512), norm 1
+    origin: Origin
+    real: int
+    texts: tuple[str, ...]
+    table_queries: SparseWeights  # Q rows: the query table's
+    tower_queries: SparseWeights  # Q rows: the text tower's
+    dense_queries: NDArray[np.float32]  # (Q, 512), norm 1
+    gold: NDArray[np.int64]  # (Q,)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def asking(self, queries: Sequence[int]) -> "Collection":
+        """The same pictures with only these queries."""
+        chosen = np.asarray(queries, np.int64)
+        return replace(
+            self,
+            texts=tuple(self.texts[i] for i in chosen),
+            table_queries=SparseWeights.from_rows([self.table_queries.row(i) for i in chosen]),
+            tower_queries=SparseWeights.from_rows([self.tower_queries.row(i) for i in chosen]),
+            dense_queries=self.dense_queries[chosen],
+            gold=self.gold[chosen],
+        )
