@@ -8,6 +8,7 @@ finished is not run again, one that was interrupted goes on. The last line is JS
 """
 
 import argparse
+import itertools
 import json
 import shutil
 import sys
@@ -75,8 +76,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     places = [f"data.images={options.images}", f"data.captions={options.captions}", f"cache={options.cache}"]
     recipe = load_recipe(RECIPE, [*places, f"output={options.out}", 'data.test=""', f"teacher.checkpoints=['{options.teacher}']"])
-    before = tuple(phase for phase in recipe.phase if phase.name not in ("stage1", "stage2"))
     stages = {phase.name: phase for phase in recipe.phase}
+    before = tuple(itertools.takewhile(lambda phase: phase.name != "stage1", recipe.phase))
     found = {}
     print("| row | tower R@1 / R@5 / R@10 | query table R@1 / R@5 / R@10 | terms a picture / a caption |")
     print("| --- | --- | --- | --- |")
