@@ -1,11 +1,17 @@
 """What is measured: something that was built once from a collection, and the ways to ask it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.versus.collection import Collection
+
+Side = Literal["table", "tower", "dense", "captions"]
+"""Which queries of the collection are asked, and so whose exact ranking is aimed at; `captions` are words, ranked by BM25."""
+Parameters = Mapping[str, str | int | float | bool]
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,12 @@ class Way(Protocol):
     """A way to ask what was built: its parameters at the time of asking, such as terms a query or HNSW's `ef`."""
 
     @property
-    def parameters(self) -> Mapping[str, str | int | float | bool]:
+    def side(self) -> Side:
+        """Which queries it asks."""
+        ...
+
+    @property
+    def parameters(self) -> Parameters:
         """What tells it from the other ways, for the report."""
         ...
 
@@ -68,7 +79,7 @@ class Built(Protocol):
         ...
 
     @property
-    def parameters(self) -> Mapping[str, str | int | float | bool]:
+    def parameters(self) -> Parameters:
         """Such as terms a picture, shards, or HNSW's `M`."""
         ...
 
@@ -84,3 +95,7 @@ class Built(Protocol):
     def close(self) -> None:
         """Delete it."""
         ...
+
+
+Build = Callable[[Collection], Built]
+"""Builds one index; `systems` lists them. All that a size compares are built before any is asked."""
