@@ -8,7 +8,7 @@ little less compressible than real ones. Terms that no real picture of the sampl
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lexlip_es.documents import document_id, picture_document
+from lexlip_es.documents import Document, document_id, picture_document
 from lexlip_es.entries import Found, LocalFile, moment
 from lexlip_es.images import Picture
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.perceptual import HASH_BYTES
-from lexlip_es.weights import SparseWeights
+from lexlip_es.weights import Row, SparseWeights
 
 COLLECTION, ROOT = "made pictures", "/made/pictures"
 COPY_EVERY = 20  # every so many pictures one looks nearly like the one before it
@@ -91,21 +91,28 @@ def made_hash(i: int) -> str:
 
 def made_documents(
     statistics: Statistics, lexicon: Lexicon, numbers: range, *, collection: str = COLLECTION, seed: int = 0
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Document]:
     """Documents as `Engine.bulk` takes them, of the pictures of these numbers; another seed draws other terms."""
     for start in range(0, len(numbers), _BATCH):
         some = numbers[start : start + _BATCH]
         weights = statistics.draw(len(some), np.random.default_rng([seed, some.start]))
         for row, i in enumerate(some):
-            found = made_file(i)
-            source = picture_document(
-                found,
-                Picture(_PIXELS, 1024, 768, perceptual_hash=made_hash(i)),
-                hashlib.sha256(found.relative).hexdigest(),
-                weights.row(row),
-                lexicon,
-                collection=collection,
-                root=ROOT,
-                said={},
-            )
-            yield {"_id": document_id(collection, found.relative), "source": source}
+            yield made_document(i, weights.row(row), lexicon, collection=collection)
+
+
+def made_document(
+    i: int, row: Row, lexicon: Lexicon, *, collection: str = COLLECTION, said: Mapping[str, Any] | None = None
+) -> Document:
+    """The document of made picture `i` with these terms and weights, prepared as `prepare_documents` does."""
+    found = made_file(i)
+    source = picture_document(
+        found,
+        Picture(_PIXELS, 1024, 768, perceptual_hash=made_hash(i)),
+        hashlib.sha256(found.relative).hexdigest(),
+        row,
+        lexicon,
+        collection=collection,
+        root=ROOT,
+        said=said or {},
+    )
+    return {"_id": document_id(collection, found.relative), "source": source}

@@ -27,15 +27,16 @@ def ensure_running(home: Path | None = None, *, report: Report | None = None) ->
     return status(home) or start(home, report=report)
 
 
-def start(home: Path | None = None, *, heap: str = HEAP, report: Report | None = None) -> RunningNode:
+def start(home: Path | None = None, *, heap: str = HEAP, optimise: bool = False, report: Report | None = None) -> RunningNode:
     """Start the node and wait until it serves; where one runs already it is returned as it is.
 
-    `home` replaces LEXLIP_HOME; `heap` is the JVM's memory as Java writes it ("512m"); `report` is told what takes long.
+    `home` replaces LEXLIP_HOME; `heap` is the JVM's memory as Java writes it ("512m"); `optimise` makes it faster in the long
+    run and slower at first, for measurements and nodes that stay; `report` is told what takes long.
     Raises `LexlipError` where Java or the jars cannot be had, or with the log's telling line where the node does not start.
     """
     from lexlip_es.engines.node import life
 
-    return life.start(Places.find(os.environ, home), heap, report)
+    return life.start(Places.find(os.environ, home), heap, optimise, report)
 
 
 def stop(home: Path | None = None) -> bool:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -26,13 +27,14 @@ NAMES = tuple(_STARTS)  # those of the matrix, and two for special questions
 MATRIX = ("opensearch-3.9.0", "opensearch-2.19.6", "elasticsearch-9.5.3", "elasticsearch-8.19.21", "elasticsearch-7.17.29")
 
 
-def start(name: str) -> Server:
+def start(name: str, **options: Any) -> Server:
     """Start the server of this name (one of `NAMES`) and wait until it serves; whoever starts it stops it.
 
-    Skips the test where the machine lacks the Java that it needs. Downloads are cached beside those of the embedded node.
+    `options` are of the function that starts it, such as its `heap`. Skips the test where the machine lacks the Java that it
+    needs. Downloads are cached beside those of the embedded node.
     """
     cache = Places.find(os.environ).cache / "test-servers"
-    return _STARTS[name](name, cache=cache)
+    return _STARTS[name](name, cache=cache, **options)
 
 
 def on_servers(*names: str) -> pytest.MarkDecorator:

@@ -11,6 +11,7 @@ from lexlip_es.engines.node.jars import fetch, read_lock
 from lexlip_es.engines.node.java import Java
 from lexlip_es.engines.node.layout import Module, write_module
 from lexlip_es.engines.node.places import Places
+from lexlip_es.engines.node.process import FIRST_STAGE
 from tests.servers.java import full_jdk, home_for_all, java_between
 from tests.servers.server import Server, launch, make_folder
 
@@ -48,8 +49,13 @@ _MUSTACHE_POLICY = """grant {
 Secure = Callable[[Server, Path], dict[str, Any]]  # writes into the configuration folder, returns settings
 
 
-def start_elasticsearch(name: str, version: str, cache: Path, secure: Secure | None = None) -> Server:
-    """Start this version; with `secure`, as that function sets it up, else open to everybody on this machine."""
+def start_elasticsearch(
+    name: str, version: str, cache: Path, secure: Secure | None = None, heap: str = HEAP, optimise: bool = False
+) -> Server:
+    """Start this version; with `secure`, as that function sets it up, else open to everybody on this machine.
+
+    heap, optimise: as `embedded.start` takes them.
+    """
     java = _java(version, cache)
     lock = read_lock((LOCKS / f"elasticsearch-{version}.lock").read_text("utf-8"))
     archive, *jars = fetch(lock, cache, product=f"Elasticsearch {version}")
@@ -65,7 +71,7 @@ def start_elasticsearch(name: str, version: str, cache: Path, secure: Secure | N
     server = Server(name, "", "elasticsearch", version, places.engine)
     security = secure(server, home / "config") if secure else {"xpack.security.enabled": False}
     _write_settings(home / "config" / "elasticsearch.yml", places, security)
-    _write_options(home / "config" / "jvm.options")
+    _write_options(home / "config" / "jvm.options", heap, optimise)
     env = {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         "HOME": str(places.engine),
@@ -110,10 +116,10 @@ def _write_settings(path: Path, places: Places, security: dict[str, Any]) -> Non
     path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items()), "utf-8")
 
 
-def _write_options(path: Path) -> None:
-    """Leave out the collector, and files in places that another user cannot write; a small heap and the quickest start."""
+def _write_options(path: Path, heap: str, optimise: bool) -> None:
+    """Leave out the collector, and files in places that another user cannot write; the heap, and for tests the quickest start."""
     dropped = ("GC", "CMS", "gc", "HeapDump", "ErrorFile")
     lines = [line for line in path.read_text("utf-8").splitlines() if line and line[0] != "#"]
     kept = [line for line in lines if not any(word in line for word in dropped)]
-    ours = [f"-Xms{HEAP}", f"-Xmx{HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    ours = [f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseSerialGC", *(() if optimise else (FIRST_STAGE,))]
     path.write_text("\n".join([*kept, *ours, ""]), "utf-8")

@@ -22,11 +22,11 @@ MODULES_2 = tuple(replace(module, plugin=module.plugin.replace("ModulePlugin", "
 _POLICY = "grant { permission java.security.AllPermission; };\n"
 
 
-def start_embedded(name: str, cache: Path) -> Server:
+def start_embedded(name: str, cache: Path, heap: str = HEAP, optimise: bool = False) -> Server:
     """The node that the package itself starts, in a home of its own; jars and class archive are those of the user's cache."""
     home = make_folder(name)
     (home / "cache").symlink_to(cache.parent)
-    node = embedded.start(home, heap=HEAP)
+    node = embedded.start(home, heap=heap, optimise=optimise)
 
     def end() -> None:
         embedded.stop(home)

@@ -28,10 +28,10 @@ EXEC_SECONDS = 0.1  # until the kernel shows the command line of a process that 
 Report = Callable[[str], None]
 
 
-def start(places: Places, heap: str, report: Report | None) -> RunningNode:
+def start(places: Places, heap: str, optimise: bool, report: Report | None) -> RunningNode:
     """Start the node, adopt the one that an interrupted start left, or return the one that runs; see `embedded.start`."""
     with _alone(places):
-        return running_node(places) or _adopt(places) or _start(places, heap, report)
+        return running_node(places) or _adopt(places) or _start(places, heap, optimise, report)
 
 
 def stop(places: Places) -> bool:
@@ -47,7 +47,7 @@ def stop(places: Places) -> bool:
         return ended
 
 
-def _start(places: Places, heap: str, report: Report | None) -> RunningNode:
+def _start(places: Places, heap: str, optimise: bool, report: Report | None) -> RunningNode:
     java = find_java(places.cache, os.environ)
     jars = fetch(locked_jars(), places.jars, report)
     if report:
@@ -56,7 +56,7 @@ def _start(places: Places, heap: str, report: Report | None) -> RunningNode:
     class_path = lay_out(places, jars, java, name)
     pid = 0
     try:
-        pid = process.spawn(process.command(java, places, class_path, heap), places)
+        pid = process.spawn(process.command(java, places, class_path, heap, optimise=optimise), places)
         state = NodeState(pid, 0, "", name, VERSION, time.time(), places.log)
         write_state(places.state, state)
         serving = _serving(state, places, START_SECONDS)

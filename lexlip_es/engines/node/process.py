@@ -19,20 +19,21 @@ from lexlip_es.engines.node.places import Places
 from lexlip_es.engines.node.state import NodeState, answers, ask
 
 STOP_SECONDS = 60.0  # the first stop also writes the class archive, which takes some seconds
+FIRST_STAGE = "-XX:TieredStopAtLevel=1"  # of the JVM's two compilers
 _MARK = "-Dlexlip.home="
 _AFTER = "-Dopensearch.path.home="  # ends a home with spaces where arguments are shown in one line
 _MAIN = "org.opensearch.bootstrap.OpenSearch"
 _children: dict[int, tuple[Path, subprocess.Popen[bytes]]] = {}  # what this very process started: homes, and whom to reap
 
 
-def command(java: Java, places: Places, class_path: list[Path], heap: str) -> list[str]:
+def command(java: Java, places: Places, class_path: list[Path], heap: str, *, optimise: bool = False) -> list[str]:
     """The command line of the node. Its `-Dlexlip.home=` is what `is_ours` and `find` know the process by.
 
     The first compiler stage alone and the serial collector save a quarter of the start and 40 MB, and make a new node's first
-    hundred searches faster; a node that has been searched for long would be about a quarter faster with both stages. Without
+    hundred searches faster; a node that is searched for long is about a quarter faster with both stages (`optimise`). Without
     JNA's native part there is neither OpenSearch's root check nor its system call filter.
     """
-    options = [f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    options = [f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseSerialGC", *(() if optimise else (FIRST_STAGE,))]
     if java.shared_classes:  # made by the first stop, used by all later starts: 3.8 s instead of 6.8 s
         runtime = hashlib.sha256(str(java.path).encode()).hexdigest()[:8]  # two of one version would remake it in turn
         archive = places.cache / f"classes-{java.major}-{runtime}.jsa"
