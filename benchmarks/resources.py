@@ -23,7 +23,7 @@ from typing import Any
 from lexlip_es.engines import ConnectionSettings, Engine, connect, embedded
 from lexlip_es.errors import LexlipError
 
-WINDOW = 10.0  # seconds over which a rate is taken
+WINDOW = 60.0  # seconds over which a rate is taken: several batches
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
