@@ -80,6 +80,11 @@ def made_file(i: int) -> Found:
     return Found(LocalFile(Path(ROOT, relative)), relative.encode(), size, modified)
 
 
+def number_of(path: str) -> int:
+    """The number of the made picture whose document has this `path`."""
+    return int(path[-12:-4])
+
+
 def made_hash(i: int) -> str:
     """The perceptual hash of made picture `i`: a copy's shape differs in a few bits from that of the picture before it."""
     looks = bytearray(hashlib.shake_128((i - (i % COPY_EVERY == 1)).to_bytes(8, "big")).digest(HASH_BYTES))

@@ -99,6 +99,12 @@ class SparseWeights:
         start, end = self.indptr[i], self.indptr[i + 1]
         return self.terms[start:end], self.weights[start:end]
 
+    def part(self, start: int, end: int) -> "SparseWeights":
+        """Rows from `start` to before `end`, as views of the same arrays."""
+        first, last = self.indptr[start], self.indptr[min(end, len(self))]
+        origins = None if self.origins is None else self.origins[first:last]
+        return SparseWeights(self.indptr[start : end + 1] - first, self.terms[first:last], self.weights[first:last], origins)
+
     def row_origins(self, i: int) -> NDArray[np.int32] | None:
         """The winning input positions of row i, in the order of `row(i)`, or None where the encoder gave none."""
         return None if self.origins is None else self.origins[self.indptr[i] : self.indptr[i + 1]]

@@ -1,6 +1,6 @@
 """What is compared: the same pictures and the same queries, as sparse terms and as dense vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexlip_es.lexicon import Lexicon
-from lexlip_es.weights import SparseWeights
+from lexlip_es.weights import SparseWeights, prepare_documents
 
 Origin = Literal["dense twin", "CLIP", "random"]
 """Where dense vectors come from; `random` ones serve for times and bytes only, and nothing is said of what they find."""
+AT_ONCE = 10_000  # pictures
 DENSE_DIM = 512  # CLIP ViT-B/32's, to which the paper's 19.1 x refers
 
 
@@ -37,6 +38,11 @@ class Collection:
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def kept(self, terms: int) -> Iterator[SparseWeights]:
+        """The pictures as documents with so many terms store them, some thousand at a time: all at once take much memory."""
+        for start in range(0, len(self), AT_ONCE):
+            yield prepare_documents(self.pictures.part(start, start + AT_ONCE), terms)
 
     def asking(self, queries: Sequence[int]) -> "Collection":
         """The same pictures with only these queries."""

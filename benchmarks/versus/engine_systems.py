@@ -1,0 +1,230 @@
+"""Sparse terms in a search engine: an index for each number of terms a picture, asked as the product asks, over HTTP.
+
+Documents have all the fields that those of real pictures have (`made_documents`), so that the whole index's bytes are honest.
+They come in their order through one sender, and each shard is merged into one segment. A query is a bare request over a
+connection that is kept, whose body was written beforehand but for the number of hits.
+"""
+
+import http.client
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from benchmarks.made_documents import made_document, number_of
+from benchmarks.resources import family, resident
+from benchmarks.versus import disk
+from benchmarks.versus.collection import Collection
+from benchmarks.versus.system import Answer, Asker, Cost, Parameters, Side, Way
+from lexlip_es.dialects import Dialect, FieldType, dialect_for, family_for
+from lexlip_es.documents import features
+from lexlip_es.engines import ConnectionSettings, Engine, connect
+from lexlip_es.engines.http_engine import as_json
+from lexlip_es.mappings import index_body
+from lexlip_es.queries import ranking_body, search_body, terms_query
+from lexlip_es.weights import Row, SparseWeights, prepare_queries
+from tests.servers import Server, start
+
+HEAP = "2g"  # enough for a million documents of each kind
+PREFIX = "versus"
+FIRST_TERMS = 8  # of a two-phase query: the heaviest, which choose what the others are looked at for
+_HEADERS = {"accept": "application/json", "content-type": "application/json"}
+_EMPTY = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A server of our own."""
+
+    server: Server
+    engine: Engine
+
+    def cost(self, seconds: float, parts: Mapping[str, int]) -> Cost:
+        """What an index took that was just built."""
+        memory = sum(resident(pid) for pid in family(self.server.group))
+        return Cost(seconds, parts, memory, ("resident bytes are the whole server's, with all indices that it held then",))
+
+
+@contextmanager
+def serving(name: str, heap: str = HEAP) -> Iterator[Node]:
+    """Start a server (a name of `tests.servers`) for long use; at the end it is stopped, and its data deleted."""
+    server = start(name, heap=heap, optimise=True)
+    try:
+        engine = connect(ConnectionSettings(urls=(server.url,)))
+        yield Node(server, engine)
+        engine.close()
+    finally:
+        server.stop()
+
+
+class HttpAsker:
+    """One connection to an index. `bodies` are requests without `size`, None for a query that asks for nothing."""
+
+    def __init__(self, url: str, index: str, bodies: Sequence[Mapping[str, Any] | None]) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=600)
+        self._path = f"/{index}/_search?allow_partial_search_results=false"
+        self._rests = [None if body is None else as_json(body)[1:] for body in bodies]
+
+    def ask(self, query: int, k: int) -> Answer:
+        """See `Asker.ask`."""
+        rest = self._rests[query]
+        if rest is None:
+            return Answer(_EMPTY)
+        self._connection.request("POST", self._path, b'{"size":%d,%b' % (k, rest), _HEADERS)
+        response = self._connection.getresponse()
+        text = response.read()
+        if response.status != 200:
+            raise RuntimeError(f"{self._path} answers {response.status}: {text[:300]!r}")
+        answer = json.loads(text)
+        numbers = [number_of(_path_of(hit)) for hit in answer["hits"]["hits"]]
+        return Answer(np.array(numbers, np.int64), float(answer["took"]))
+
+    def close(self) -> None:
+        """See `Asker.close`."""
+        self._connection.close()
+
+
+def _path_of(hit: Mapping[str, Any]) -> str:
+    path: str = hit["fields"]["path"][0] if "fields" in hit else hit["_source"]["path"]
+    return path
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How an index of terms is asked: how many of which side's terms; the first hits ranked again by the lighter terms, or not;
+    what of a hit is fetched.
+
+    window: 0 asks with all terms at once. Else the `FIRST_TERMS` heaviest choose so many documents, which are ranked by all.
+    """
+
+    side: Side
+    terms: int
+    window: int = 0
+    stored: bool = False  # are all fields but the terms fetched, from the stored documents; else the path, from its column
+
+    def body(self, queries: SparseWeights, query: int, collection: Collection, dialect: Dialect) -> dict[str, Any] | None:
+        """The request without `size`; None for a query without terms. `queries` are those of the side, pruned."""
+        terms, weights = queries.row(query)
+        if not len(terms):
+            return None
+        first = FIRST_TERMS if self.window else len(terms)
+        form = search_body if self.stored else ranking_body
+        body = form((terms[:first], weights[:first]), collection.lexicon, 0, dialect=dialect)
+        if len(terms) > first:
+            rest = terms_query((terms[first:], weights[first:]), collection.lexicon, form=dialect.form)
+            again = {"rescore_query": rest, "query_weight": 1, "rescore_query_weight": 1}
+            body["rescore"] = {"window_size": self.window, "query": again}
+        return {name: value for name, value in body.items() if name != "size"}
+
+    @property
+    def parameters(self) -> Parameters:
+        """See `Way.parameters`."""
+        fetched = "document" if self.stored else "path"
+        return {"query terms": self.terms, "rescore window": self.window, "fetched": fetched}
+
+
+ASKED = (
+    *(Asking("table", terms) for terms in (8, 16, 32)),
+    *(Asking("table", 32, window) for window in (50, 200)),
+    Asking("table", 32, stored=True),
+    *(Asking("tower", terms) for terms in (8, 16, 32)),
+)
+
+
+@dataclass(frozen=True)
+class HttpWay:
+    """A way to ask an index over HTTP; the bodies are those of `HttpAsker`."""
+
+    side: Side
+    parameters: Parameters
+    url: str
+    index: str
+    bodies: Sequence[Mapping[str, Any] | None] = field(repr=False)
+
+    def asker(self) -> Asker:
+        """See `Way.asker`."""
+        return HttpAsker(self.url, self.index, self.bodies)
+
+
+@dataclass(frozen=True)
+class EngineIndex:
+    """An index in an engine; fulfils `Built`."""
+
+    family: str
+    parameters: Parameters
+    cost: Cost
+    node: Node
+    index: str
+    asked: Sequence[Way]
+
+    def ways(self) -> Sequence[Way]:
+        """See `Built.ways`."""
+        return self.asked
+
+    def close(self) -> None:
+        """See `Built.close`."""
+        self.node.engine.delete_index(self.index)
+
+
+def build_terms(
+    node: Node,
+    collection: Collection,
+    terms: int,
+    *,
+    field_type: FieldType = "rank_features",
+    shards: int = 1,
+    write_once: bool = False,
+    stored: SparseWeights | None = None,
+    shift: int = 0,
+    order: Sequence[int] | None = None,
+    label: Parameters | None = None,
+    asked: Sequence[Asking] = ASKED,
+) -> EngineIndex:
+    """An index that keeps so many terms a picture.
+
+    stored: what is stored instead of what `Collection.kept` gives, multiplied by 2^-`shift`, which queries make good; order: in
+    which its pictures come; label: more parameters, which tell such an index from others.
+    """
+    engine = node.engine
+    given: Parameters = {"picture terms": terms, "shards": shards, "write once": write_once, **(label or {})}
+    index = "-".join([PREFIX, *(f"{value}".replace(" ", "-").lower() for value in given.values())])
+    family_of_body = family_for(engine.server, field_type)
+    body = index_body({"write_once": write_once}, family=family_of_body, shards=shards, server=engine.server)
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        if stored is None:
+            yield from enumerate(part.row(i) for part in collection.kept(terms) for i in range(len(part)))
+        else:
+            yield from ((i, stored.row(i)) for i in (range(len(stored)) if order is None else order))
+
+    started = time.perf_counter()
+    disk.load(engine, index, body, (made_document(i, row, collection.lexicon) for i, row in rows()))
+    seconds = time.perf_counter() - started
+    if engine.server.product == "elasticsearch":
+        parts = disk.usage_parts(engine, index)
+    else:
+        alone = disk.terms_parts(engine, f"{index}-alone", body, lambda: (features(row, collection.lexicon) for _, row in rows()))
+        parts = disk.apart(disk.parts(engine, index), alone)
+    dialect = dialect_for(engine.server, field_type)
+    return EngineIndex(
+        f"{engine.server.display} {dialect.form}",
+        given,
+        node.cost(seconds, parts),
+        node,
+        index,
+        [_way(node, index, collection, asking, dialect, shift) for asking in asked],
+    )
+
+
+def _way(node: Node, index: str, collection: Collection, asking: Asking, dialect: Dialect, shift: int) -> HttpWay:
+    texts = collection.table_queries if asking.side == "table" else collection.tower_queries
+    queries = prepare_queries(texts, asking.terms)
+    if shift:
+        queries = SparseWeights(queries.indptr, queries.terms, np.ldexp(queries.weights, shift).astype(np.float32))
+    bodies = [asking.body(queries, query, collection, dialect) for query in range(len(queries))]
+    return HttpWay(asking.side, asking.parameters, node.server.url, index, bodies)
