@@ -21,7 +21,10 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is asked: `queries` a way and round for latency, `right` once for R@k, `seconds` a way, clients and round."""
+    """How much is asked: `queries` a way and round for latency, `right` once for R@k, `seconds` a way, clients and round.
+
+    threads: of what runs in this process.
+    """
 
     k: int = 10
     queries: int = 100
@@ -30,6 +33,7 @@ class Plan:
     throughput_rounds: int = 3
     seconds: float = 1.0
     right: int = 1_000
+    threads: int = 1
     seed: int = 0
 
 
@@ -38,6 +42,7 @@ def measure(
     builds: Sequence[Build],
     plan: Plan,
     *,
+    command: str = "",
     encoders: Mapping[Side, EncodeText] | None = None,
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
@@ -87,6 +92,7 @@ def measure(
             "table": round(float(collection.table_queries.counts.mean()), 1),
             "tower": round(float(collection.tower_queries.counts.mean()), 1),
         },
+        "command": command,
         "plan": asdict(plan),
         "started": started,
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -51,9 +51,19 @@ class Row:
         return self.sparse and self.way["took_ms"] is not None
 
     @property
+    def shards(self) -> int:
+        """Of an engine's index, each of which is searched by a thread of its own; 1 elsewhere."""
+        return int(self.system["parameters"].get("shards", 1))
+
+    @property
     def key(self) -> str:
         """What it is called at every size."""
-        return f"{self.family}; {self.built}; {self.asked}"
+        return "; ".join(part for part in (self.family, self.how) if part)
+
+    @property
+    def how(self) -> str:
+        """How it was built and is asked."""
+        return "; ".join(part for part in (self.built, self.asked) if part)
 
     @cached_property
     def built(self) -> str:
@@ -107,7 +117,7 @@ class Row:
     @property
     def postings(self) -> float | None:
         """Bytes of the terms' postings a picture, where they are told from the rest."""
-        found = self.system["cost"]["parts"].get("postings")
+        found = self.system["cost"]["parts"].get("postings of terms")
         return None if found is None else found / self.pictures
 
 
@@ -139,6 +149,11 @@ def load_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
 def rows(result: Mapping[str, Any]) -> list[Row]:
     """The ways of one result."""
     return [Row(result["label"], result["pictures"], system, way) for system in result["systems"] for way in system["ways"]]
+
+
+def ours(found: Iterable[Row]) -> list[Row]:
+    """The model's terms in an engine on one thread, as FAISS has one."""
+    return [row for row in found if row.engine and row.shards == 1]
 
 
 def fastest(candidates: Iterable[Row], recall: float | None = None) -> Row | None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,9 +93,16 @@ def pruned(collection: Collection, terms: int, closed: list[str] | None = None) 
     """So many terms a picture, asked with 4 and with all of a query's, of the text tower; speaks as an engine does."""
     n = len(collection.lexicon)
     kept = prepare_documents(collection.pictures, terms)
+    matrix, texts = kept.to_dense(n), collection.tower_queries
     ways = [
-        Product(kept.to_dense(n), prepare_queries(collection.tower_queries, asked).to_dense(n), "tower", {"asked": asked}, True)
+        Product(matrix, prepare_queries(texts, asked).to_dense(n), "tower", {"query terms": asked}, telling=True)
         for asked in (4, n)
     ]
-    cost = Cost(0.5, {"postings": 6 * len(kept.terms), "stored": 100}, 1_000_000, ("made",))
-    return System("OpenSearch 0 rank_feature", {"terms": terms}, ways, cost, [] if closed is None else closed)
+    cost = Cost(0.5, {"postings of terms": 6 * len(kept.terms), "stored": 100}, 1_000_000, ("made",))
+    return System("OpenSearch 0 rank_feature", {"picture terms": terms}, ways, cost, [] if closed is None else closed)
+
+
+def sharded(collection: Collection, terms: int, shards: int) -> System:
+    """As `pruned`, said to be in several parts."""
+    system = pruned(collection, terms)
+    return replace(system, parameters={**system.parameters, "shards": shards})
