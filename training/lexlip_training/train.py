@@ -11,7 +11,7 @@ from lexlip_training.checkpoint import load_weights
 from lexlip_training.finishing import finish
 from lexlip_training.recipe import Recipe
 from lexlip_training.run_folder import RunFolder
-from lexlip_training.setting import prepare
+from lexlip_training.setting import Setting, prepare
 from lexlip_training.trainer import PhaseTrainer
 
 Report = Callable[[str], None]
@@ -37,6 +37,16 @@ def train(recipe: Recipe, *, resume: bool = False, report: Report = _silent, com
     `resume` goes on from the last state of an earlier run; `report` gets one line of progress at a time; `command` is
     kept in the model's provenance. Raises `LexlipError` for data or settings that cannot be used.
     """
+    accelerator, setting, folder = run_phases(recipe, resume=resume, report=report)
+    checkpoint = folder.path / "checkpoint"
+    if accelerator.is_main_process:
+        finish(setting, checkpoint, report, command)
+    accelerator.wait_for_everyone()
+    return checkpoint
+
+
+def run_phases(recipe: Recipe, *, resume: bool = False, report: Report = _silent) -> tuple[Accelerator, Setting, RunFolder]:
+    """All of a run but its end: the setting's model is then in the best state of its last phase. Otherwise as `train`."""
     accelerator = Accelerator(
         mixed_precision=recipe.precision,
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],  # they never change in training
@@ -55,8 +65,4 @@ def train(recipe: Recipe, *, resume: bool = False, report: Report = _silent, com
             load_weights(setting.built.model, folder.best(phase.name))
             continue
         PhaseTrainer(accelerator, setting, phase, folder, quiet).run()
-    checkpoint = folder.path / "checkpoint"
-    if accelerator.is_main_process:
-        finish(setting, checkpoint, quiet, command)
-    accelerator.wait_for_everyone()
-    return checkpoint
+    return accelerator, setting, folder
