@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.versus.collection import Collection
+from benchmarks.versus.collection import AT_ONCE, Collection
 from benchmarks.versus.system import Side
 from lexlip_es.weights import SparseWeights
 
-AT_ONCE = 20_000  # pictures
 _SPARE = 4  # times k are kept, so that what shares the last place is among them
 _ROUNDING = 1e-6  # of a score: sums of float32 in another order
 
@@ -65,13 +64,8 @@ def _scores(collection: Collection, side: Side, queries: Sequence[int]) -> Itera
     texts = asked.table_queries if side == "table" else asked.tower_queries
     weights = texts.to_dense(len(collection.lexicon)).T.astype(np.float64)  # (V, Q)
     for start in range(0, len(collection), AT_ONCE):
-        pictures = _rows(collection.pictures, start, start + AT_ONCE).normalise()
+        pictures = collection.pictures.part(start, start + AT_ONCE).normalise()
         yield start, (_matrix(pictures, len(collection.lexicon)) @ weights).T
-
-
-def _rows(weights: SparseWeights, start: int, end: int) -> SparseWeights:
-    indptr = weights.indptr[start : end + 1]
-    return SparseWeights(indptr - indptr[0], weights.terms[indptr[0] : indptr[-1]], weights.weights[indptr[0] : indptr[-1]])
 
 
 def _matrix(weights: SparseWeights, terms: int) -> Any:

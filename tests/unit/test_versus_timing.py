@@ -5,7 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from benchmarks.versus.agreement import AT_ONCE, exact, recall_at
+from benchmarks.versus.agreement import exact, recall_at
+from benchmarks.versus.collection import AT_ONCE
 from benchmarks.versus.recall import is_measured, right_pictures, times_only
 from benchmarks.versus.system import Answer, Asker
 from benchmarks.versus.timing import SETTLING, Spread, throughput, throughputs, time_ways
