@@ -7,6 +7,9 @@ many terms, terms that come together in real pictures stay together, and what bo
 is the mean of the same parents' in the same shares, plus a little of the difference of two other pictures, which keeps it where
 real ones lie; random ones are drawn anew. Terms that no real picture has do not come. `likeness` measures what this is worth.
 
+Parents are pictures that no query was written for: children of a query's own picture would answer it nearly as well as that, and
+fill its best answers as no distractors do. Where nearly every picture is asked for, all are parents all the same (`parents_of`).
+
 A made picture depends on the real ones, the seed and its number alone: a larger collection begins with the smaller one.
 """
 
@@ -24,6 +27,7 @@ NEAR = 10
 POOL = 2_000
 COMPARED_TERMS = 64  # the heaviest ones of each, by which pictures are alike
 JITTER = 0.1  # standard deviation of the logarithm of what a weight is multiplied by
+LEAST_PARENTS = 0.1  # of the real pictures
 STRAY = 0.3  # of the difference of two pictures' dense vectors
 _BLOCK = 1_000  # pictures for which one state of the random generator serves: another number would make other pictures
 _LOW = np.uint64(0xFFFFFFFF)
@@ -33,7 +37,7 @@ _HALF = np.uint64(32)  # bits
 def grow(collection: Collection, size: int, seed: int = 0, sources: NDArray[np.int64] | None = None) -> Collection:
     """The collection's real pictures and as many made ones as make `size`; its queries stay.
 
-    sources: which real pictures to make others from (all by default; one that is named twice comes twice as often).
+    sources: which real pictures to make others from (`parents_of` it by default; one that is named twice comes twice as often).
     Raises `ValueError` for fewer pictures than are real.
     """
     real = collection.real
@@ -42,11 +46,18 @@ def grow(collection: Collection, size: int, seed: int = 0, sources: NDArray[np.i
     dense = np.empty((size, DENSE_DIM), np.float32)
     dense[:real] = collection.dense[:real]
     parts, at = [first(collection.pictures, real)], real
-    for sparse, vectors in made(collection, size - real, seed, np.arange(real) if sources is None else sources):
+    for sparse, vectors in made(collection, size - real, seed, parents_of(collection) if sources is None else sources):
         parts.append(sparse)
         dense[at : at + len(vectors)] = vectors
         at += len(vectors)
     return replace(collection, pictures=SparseWeights.concat(parts), dense=dense)
+
+
+def parents_of(collection: Collection) -> NDArray[np.int64]:
+    """The real pictures that no query was written for, or all if fewer than `LEAST_PARENTS` of them are such."""
+    every = np.arange(collection.real)
+    unasked = np.setdiff1d(every, collection.gold)
+    return unasked if len(unasked) >= LEAST_PARENTS * len(every) else every
 
 
 def first(weights: SparseWeights, count: int) -> SparseWeights:

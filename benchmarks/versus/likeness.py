@@ -1,7 +1,7 @@
 """How like real pictures are made ones? By the same figures of made pictures and of real ones that they were not made from.
 
     python -m benchmarks.versus.likeness --images DIR --captions FILE --files DEV.txt [--model DIR] [--dense WHERE]
-        [--others DIR] [--cache DIR] [--share 0.5] [--out FILE.json]
+        [--others DIR [FILE]] [--cache DIR] [--share 0.5] [--out FILE.json]
 
 The real pictures are parted at random: `share` of them are parents, the others are held out, and as many are made of the parents
 as are held out. Where there are as many parents, their figures stand beside: made ones cannot come nearer to those held out than

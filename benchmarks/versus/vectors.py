@@ -23,6 +23,7 @@ from benchmarks.options import captioned_pictures
 from benchmarks.versus.collection import Collection
 from benchmarks.versus.dense_encoders import DenseEncoder, lift, load_dense, random_vectors
 from lexlip_es.batches import batched
+from lexlip_es.captions import read_names
 from lexlip_es.encoders import TextSide, load_encoder
 from lexlip_es.engines.node.places import Places
 from lexlip_es.entries import Found
@@ -73,22 +74,36 @@ def collection_options(about: str | None) -> argparse.ArgumentParser:
     """A parser with the options that `collection_of` reads; `about` is the script's own docstring."""
     parser = captioned_pictures(about)
     parser.add_argument("--dense", help="a dense twin's checkpoint, or a CLIP model's folder or name on the hub; else random")
-    parser.add_argument("--others", type=Path, action="append", default=[], help="a folder of pictures that nobody asks for")
+    others = "a folder of pictures that nobody asks for, or those of them that the files list, one name a line; may be repeated"
+    parser.add_argument("--others", type=Path, nargs="+", action="append", default=[], metavar=("DIR", "FILE"), help=others)
     parser.add_argument("--cache", type=Path, help="where to keep what was encoded")
     return parser
 
 
 def collection_of(options: argparse.Namespace) -> Collection:
-    """The real pictures that the options name; what is encoded is said on stderr."""
-    cache = options.cache or Places.find(os.environ).cache / "versus"
+    """The real pictures that the options name; what is encoded, and how many listed ones are missing, is said on stderr."""
+
+    def report(said: str) -> None:
+        print(said, file=sys.stderr, flush=True)
+
+    given = [(options.images, options.files), *options.others]
     return read_collection(
-        " + ".join(str(root.parent.name) for root in (options.images, *options.others)),
+        " + ".join(lists[0].stem if lists else root.parent.name for root, *lists in given),
         read_captioned_pictures(options.images, options.captions, options.files),
         open_model(options.model),
         load_dense(options.dense) if options.dense else None,
-        Cache(cache, lambda said: print(said, file=sys.stderr, flush=True)),
-        [all_pictures(root) for root in options.others],
+        Cache(options.cache or Places.find(os.environ).cache / "versus", report),
+        [listed_pictures(root, lists, report) if lists else all_pictures(root) for root, *lists in options.others],
     )
+
+
+def listed_pictures(root: Path, lists: Sequence[Path], report: Callable[[str], None]) -> Folder:
+    """The pictures in the folder that the files list; `report` is told how many are missing."""
+    names = list(dict.fromkeys(name for path in lists for name in read_names(path)))
+    there = [name for name in names if (root / name).is_file()]
+    if len(there) < len(names):
+        report(f"{len(names) - len(there)} of {len(names)} listed pictures are not in {root}")
+    return root, there
 
 
 def all_pictures(root: Path) -> Folder:

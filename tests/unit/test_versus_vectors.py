@@ -10,10 +10,10 @@ import pytest
 
 from benchmarks.versus.collection import DENSE_DIM, Collection
 from benchmarks.versus.dense_encoders import lift, random_vectors
-from benchmarks.versus.distractors import NEAR, grow, nearest
+from benchmarks.versus.distractors import NEAR, grow, nearest, parents_of
 from benchmarks.versus.likeness import likeness, rows
 from benchmarks.versus.sample import load_sample, write_sample
-from benchmarks.versus.vectors import Cache, all_pictures, read_collection
+from benchmarks.versus.vectors import Cache, all_pictures, collection_options, listed_pictures, read_collection
 from lexlip_es.captions import Text
 from lexlip_es.errors import LexlipError
 from lexlip_es.evaluating import CaptionedPictures
@@ -91,6 +91,14 @@ def test_sources_are_the_pictures_that_others_are_made_from(real: Collection) ->
     theirs = set(real.pictures.row(5)[0].tolist()) | set(real.pictures.row(9)[0].tolist())
     assert {term for terms, _ in made for term in terms} == theirs
     assert rows_of(grow(real, 700, sources=np.array([7])).pictures)[650][0] != []
+
+
+def test_nobody_is_made_from_a_picture_that_is_asked_for(real: Collection) -> None:
+    assert parents_of(real).tolist() == list(range(100, 600))
+    every_one = replace(real, gold=np.arange(600))
+    assert parents_of(every_one).tolist() == list(range(600))
+    marked = SparseWeights.from_rows([*([([399], [1.0])] * 100), *(real.pictures.row(i) for i in range(100, 600))])
+    assert min(grow(replace(real, pictures=marked), 900).pictures.counts[600:]) > 5
 
 
 def test_random_dense_vectors_stay_random(real: Collection) -> None:
@@ -174,6 +182,21 @@ def test_a_sample_of_another_vocabulary_or_too_large_is_refused(real: Collection
     monkeypatch.setattr("benchmarks.versus.sample.MOST_BYTES", 1_000)
     with pytest.raises(LexlipError, match="1,000 are allowed"):
         write_sample(real, tmp_path / "sample.npz", 50, 20)
+
+
+def test_listed_pictures_are_those_that_are_there(tmp_path: Path) -> None:
+    paint_colours(tmp_path)
+    (tmp_path / "list.txt").write_text("red.png\nnone.png\n\nblue.png\nred.png\n")
+    said: list[str] = []
+    assert listed_pictures(tmp_path, [tmp_path / "list.txt"], said.append) == (tmp_path, ["red.png", "blue.png"])
+    assert said == [f"1 of 3 listed pictures are not in {tmp_path}"]
+
+
+def test_the_options_name_pictures_with_captions_and_others() -> None:
+    given = ["--images", "i", "--captions", "c", "--files", "dev.txt", "--others", "more", "--others", "i", "test.txt"]
+    options = collection_options("about").parse_args(given)
+    assert options.others == [[Path("more")], [Path("i"), Path("test.txt")]]
+    assert "--others DIR [FILE ...]" in collection_options("about").format_help()
 
 
 def test_pictures_are_encoded_once(tmp_path: Path) -> None:
