@@ -22,7 +22,8 @@ _HOLDS = {
     **dict.fromkeys(("kdd", "kdi", "kdm"), "points"),
     **dict.fromkeys(("nvd", "nvm"), "norms"),
 }
-UNPACKED = {"compound_format": False}  # `index.` settings, so that each part has a file of its own from the start
+# Of `index.`, so that each part has a file of its own, in small segments too.
+UNPACKED = {"compound_format": False, "use_compound_file": False}
 
 
 def load(engine: Engine, index: str, body: Mapping[str, Any], documents: Iterable[Document]) -> None:
@@ -83,13 +84,10 @@ def usage_parts(engine: Engine, index: str) -> dict[str, int]:
     answer = engine.request("POST", f"/{index}/_disk_usage", params={"run_expensive_tasks": "true"})
     found: dict[str, int] = {}
     for field, usage in answer[index]["fields"].items():
-        sizes = {
-            f"{POSTINGS} of terms" if field == "terms" else f"other {POSTINGS}": usage["inverted_index"]["total_in_bytes"],
-            "stored": usage["stored_fields_in_bytes"],
-            "doc values": usage["doc_values_in_bytes"],
-            "points": usage["points_in_bytes"],
-            "norms": usage["norms_in_bytes"],
-        }
+        sizes = {name.removesuffix("_in_bytes"): size for name, size in usage.items() if name.endswith("_in_bytes")}
+        del sizes["total"]
+        sizes[f"{POSTINGS} of terms" if field == "terms" else f"other {POSTINGS}"] = usage["inverted_index"]["total_in_bytes"]
         for part, size in sizes.items():
-            found[part] = found.get(part, 0) + size
+            told = {"stored_fields": "stored"}.get(part, part.replace("_", " "))
+            found[told] = found.get(told, 0) + size
     return {**found, OTHER: whole - sum(found.values())}

@@ -128,12 +128,10 @@ class Asking:
         return {"query terms": self.terms, "rescore window": self.window, "fetched": fetched}
 
 
-ASKED = (
-    *(Asking("table", terms) for terms in (8, 16, 32)),
-    *(Asking("table", 32, window) for window in (50, 200)),
-    Asking("table", 32, stored=True),
-    *(Asking("tower", terms) for terms in (8, 16, 32)),
-)
+ONE_PHASE = tuple(Asking("table", terms) for terms in (8, 16, 32))
+TWO_PHASE = tuple(Asking("table", 32, window) for window in (50, 200))
+WITH_DOCUMENTS = Asking("table", 32, stored=True)
+ASKED = (*ONE_PHASE, *TWO_PHASE, WITH_DOCUMENTS, *(Asking("tower", terms) for terms in (8, 16, 32)))
 
 
 @dataclass(frozen=True)

@@ -79,10 +79,10 @@ def bisected(vectors: NDArray[np.float32], seed: int = 0) -> list[int]:
             ordered.extend(part.tolist())
             continue
         centred = vectors[part] - vectors[part].mean(0)
-        direction = random.standard_normal(vectors.shape[1]).astype(np.float32)
+        direction = random.standard_normal(vectors.shape[1], np.float32)
         for _ in range(4):
             direction = centred.T @ (centred @ direction)
-            direction /= max(float(np.linalg.norm(direction)), 1e-30)
+            direction = direction / max(float(np.linalg.norm(direction)), 1e-30)
         order = part[np.argsort(centred @ direction, kind="stable")]
         parts += [order[len(order) // 2 :], order[: len(order) // 2]]
     return ordered

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from benchmarks.versus.caption_systems import build_captions
 from benchmarks.versus.elasticsearch_systems import build_sparse_vector, elasticsearch
-from benchmarks.versus.engine_systems import HEAP, build_terms, serving
+from benchmarks.versus.engine_systems import ASKED, HEAP, ONE_PHASE, TWO_PHASE, WITH_DOCUMENTS, build_terms, serving
 from benchmarks.versus.faiss_systems import build_flat, build_hnsw, build_ivf_pq
 from benchmarks.versus.product_systems import build_product, build_seismic
 from benchmarks.versus.system import Build
 
 OPENSEARCH = "opensearch-3.9.0"
+FEWER = (*ONE_PHASE, *TWO_PHASE)
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,15 @@ def systems(
     builds += [partial(build_seismic, terms=terms, threads=threads) for terms in compared.seismic]
     with ExitStack() as servers:
         node = servers.enter_context(serving(OPENSEARCH, heap))
-        builds += [partial(build_terms, node, terms=terms) for terms in compared.opensearch]
-        builds += [partial(build_terms, node, terms=terms, write_once=True) for terms in compared.write_once]
-        builds += [partial(build_terms, node, terms=compared.usual, shards=shards) for shards in compared.sharded]
+        for terms in compared.opensearch:
+            builds.append(partial(build_terms, node, terms=terms, asked=ASKED if terms == compared.usual else FEWER))
+        for terms in compared.write_once:  # which differ in what is fetched, and in nothing else
+            builds.append(partial(build_terms, node, terms=terms, write_once=True, asked=(ONE_PHASE[-1], WITH_DOCUMENTS)))
+        for shards in compared.sharded:
+            builds.append(partial(build_terms, node, terms=compared.usual, shards=shards, asked=ONE_PHASE))
         if captions is not None:
             builds.append(partial(build_captions, node, captions=captions))
         if compared.elasticsearch:
             other = servers.enter_context(elasticsearch(heap))
-            builds += [partial(build_sparse_vector, other, terms=terms) for terms in compared.elasticsearch]
+            builds += [partial(build_sparse_vector, other, terms=terms, asked=FEWER) for terms in compared.elasticsearch]
         yield builds
