@@ -25,7 +25,8 @@ def prepare_towers(model: Any, recipe: Recipe) -> None:
     """Let both towers recompute activations, or compile them, where the recipe says so."""
     if recipe.gradient_checkpointing:
         model.picture.backbone.checkpoint_gradients()
-        model.text.encoder.gradient_checkpointing_enable()
+        encoder = model.text.encoder  # transformers 4 knows the old name only, 5 warns of it
+        getattr(encoder, "activation_checkpointing_enable", encoder.gradient_checkpointing_enable)()
     if recipe.compile:
         model.picture.compile()
         model.text.compile(dynamic=True)
