@@ -7,6 +7,7 @@ connection that is kept, whose body was written beforehand but for the number of
 
 import http.client
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from benchmarks.made_documents import made_document, number_of
 from benchmarks.resources import family, resident
 from benchmarks.versus import disk
 from benchmarks.versus.collection import Collection
+from benchmarks.versus.storing import Stored, scaled
 from benchmarks.versus.system import Answer, Asker, Cost, Parameters, Side, Way
 from lexlip_es.dialects import Dialect, FieldType, dialect_for, family_for
 from lexlip_es.documents import features
@@ -177,28 +179,22 @@ def build_terms(
     field_type: FieldType = "rank_features",
     shards: int = 1,
     write_once: bool = False,
-    stored: SparseWeights | None = None,
-    shift: int = 0,
-    order: Sequence[int] | None = None,
-    label: Parameters | None = None,
+    stored: Stored | None = None,
     asked: Sequence[Asking] = ASKED,
 ) -> EngineIndex:
-    """An index that keeps so many terms a picture.
-
-    stored: what is stored instead of what `Collection.kept` gives, multiplied by 2^-`shift`, which queries make good; order: in
-    which its pictures come; label: more parameters, which tell such an index from others.
-    """
+    """An index that keeps so many terms a picture; `stored` is kept instead of what `Collection.kept` gives."""
     engine = node.engine
-    given: Parameters = {"picture terms": terms, "shards": shards, "write once": write_once, **(label or {})}
-    index = "-".join([PREFIX, *(f"{value}".replace(" ", "-").lower() for value in given.values())])
-    family_of_body = family_for(engine.server, field_type)
-    body = index_body({"write_once": write_once}, family=family_of_body, shards=shards, server=engine.server)
+    given: Parameters = {"picture terms": terms, "shards": shards, "write once": write_once}
+    if stored is not None:
+        given = {**given, "stored": stored.name}
+    index = re.sub("[^a-z0-9]+", "-", " ".join([PREFIX, *map(str, given.values())]).lower())
+    of_server = family_for(engine.server, field_type)
+    body = index_body({"write_once": write_once}, family=of_server, shards=shards, server=engine.server)
 
     def rows() -> Iterator[tuple[int, Row]]:
-        if stored is None:
-            yield from enumerate(part.row(i) for part in collection.kept(terms) for i in range(len(part)))
-        else:
-            yield from ((i, stored.row(i)) for i in (range(len(stored)) if order is None else order))
+        if stored is not None:
+            return stored.rows()
+        return enumerate(part.row(i) for part in collection.kept(terms) for i in range(len(part)))
 
     started = time.perf_counter()
     disk.load(engine, index, body, (made_document(i, row, collection.lexicon) for i, row in rows()))
@@ -215,14 +211,12 @@ def build_terms(
         node.cost(seconds, parts),
         node,
         index,
-        [_way(node, index, collection, asking, dialect, shift) for asking in asked],
+        [_way(node, index, collection, asking, dialect, stored.shift if stored else 0) for asking in asked],
     )
 
 
 def _way(node: Node, index: str, collection: Collection, asking: Asking, dialect: Dialect, shift: int) -> HttpWay:
     texts = collection.table_queries if asking.side == "table" else collection.tower_queries
-    queries = prepare_queries(texts, asking.terms)
-    if shift:
-        queries = SparseWeights(queries.indptr, queries.terms, np.ldexp(queries.weights, shift).astype(np.float32))
+    queries = scaled(prepare_queries(texts, asking.terms), shift)
     bodies = [asking.body(queries, query, collection, dialect) for query in range(len(queries))]
     return HttpWay(asking.side, asking.parameters, node.server.url, index, bodies)

@@ -9,8 +9,7 @@ The table goes to stdout, the raw result to --out.
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from benchmarks.versus.distractors import grow
 from benchmarks.versus.engine_systems import Asking, build_terms, serving
 from benchmarks.versus.measure import Plan, measure
 from benchmarks.versus.results import rows
+from benchmarks.versus.storing import Stored
 from benchmarks.versus.systems import OPENSEARCH
 from benchmarks.versus.vectors import collection_of, collection_options
 from lexlip_es.weights import SparseWeights
@@ -32,37 +32,21 @@ ASKED = (Asking("table", 8), Asking("table", 32))
 PROJECTED = 128  # dimensions in which pictures are compared for their order
 
 
-@dataclass(frozen=True, eq=False)
-class Variant:
-    """A way to store: weights times 2^-shift, in an order."""
-
-    name: str
-    stored: SparseWeights
-    shift: int = 0
-    order: Sequence[int] | None = None
-
-
-def variants(collection: Collection, terms: int) -> Iterator[Variant]:
+def variants(collection: Collection, terms: int) -> Iterator[Stored]:
     """All of them; the first is how the product stores."""
     kept = SparseWeights.concat([*collection.kept(terms)])
-    yield Variant("as it is", kept)
-    yield small("scaled", kept)
+    yield Stored("as it is", kept)
+    yield Stored.small("scaled", kept)
     for octaves in (6, 5, 4):
-        yield small(f"scaled, at least 2^-{octaves}", storing.raised(kept, octaves))
+        yield Stored.small(f"scaled, at least 2^-{octaves}", storing.raised(kept, octaves))
     for bits in (4, 2):
-        yield small(f"scaled, {bits} bits of mantissa", storing.quantised(kept, bits))
+        yield Stored.small(f"scaled, {bits} bits of mantissa", storing.quantised(kept, bits))
     for percent in (10, 5, 2):
-        yield small(f"scaled, half of lists over {percent} percent", storing.without_light(kept, 0.5, percent / 100))
-    yield small("scaled, by heaviest term", kept, storing.by_heaviest_term(kept))
+        yield Stored.small(f"scaled, half of lists over {percent} percent", storing.without_light(kept, 0.5, percent / 100))
+    yield Stored.small("scaled, by heaviest term", kept, storing.by_heaviest_term(kept))
     near = storing.bisected(projected(kept, len(collection.lexicon)))
-    yield small("scaled, bisected", kept, near)
-    yield Variant("bisected", kept, order=near)
-
-
-def small(name: str, weights: SparseWeights, order: Sequence[int] | None = None) -> Variant:
-    """The weights multiplied so that they need the fewest bits."""
-    shift = storing.smallest_shift(weights)
-    return Variant(name, storing.scaled(weights, -shift), shift, order)
+    yield Stored.small("scaled, bisected", kept, near)
+    yield Stored("bisected", kept, order=near)
 
 
 def projected(weights: SparseWeights, terms: int, seed: int = 0) -> NDArray[np.float32]:
@@ -92,13 +76,10 @@ def main() -> None:
                 node,
                 terms=options.terms,
                 write_once=True,
-                stored=one.stored,
-                shift=one.shift,
-                order=one.order,
-                label={"stored": str(number), "as": one.name},
+                stored=one,
                 asked=ASKED,
             )
-            for number, one in enumerate(chosen)
+            for one in chosen
         ]
         found = measure(collection, builds, Plan(clients=(), throughput_rounds=0), say=partial(print, file=sys.stderr))
     if options.out:
@@ -107,7 +88,7 @@ def main() -> None:
         table(
             [
                 {
-                    "stored": row.system["parameters"]["as"],
+                    "stored": row.system["parameters"]["stored"],
                     "query terms": row.way["parameters"]["query terms"],
                     "postings": f"{row.postings:.1f}",
                     "whole index": f"{row.bytes:.1f}",

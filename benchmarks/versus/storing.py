@@ -6,13 +6,36 @@ eight of mantissa, written in blocks of 256 with as many bits as the block's lar
 score what it was, bit for bit: both are exact powers of two. The engine refuses weights below the smallest normal float, 2^-126.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from lexlip_es.weights import SparseWeights
+from lexlip_es.weights import Row, SparseWeights
 
 SMALLEST_EXPONENT = -126
 _LEAF = 16  # pictures that need no more order
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """The weights of each picture as they are stored, times 2^-shift, and in which order the pictures come."""
+
+    name: str
+    weights: SparseWeights
+    shift: int = 0
+    order: Sequence[int] | None = None
+
+    @classmethod
+    def small(cls, name: str, weights: SparseWeights, order: Sequence[int] | None = None) -> "Stored":
+        """The weights multiplied so that they need the fewest bits."""
+        shift = smallest_shift(weights)
+        return cls(name, scaled(weights, -shift), shift, order)
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """The number of each picture and its row, in their order."""
+        return ((i, self.weights.row(i)) for i in (range(len(self.weights)) if self.order is None else self.order))
 
 
 def _with(weights: SparseWeights, values: NDArray[np.float32]) -> SparseWeights:
