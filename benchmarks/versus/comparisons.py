@@ -1,12 +1,15 @@
 """What the numbers say, in words: the targets and by what factor they are met or missed, and where dense vectors win."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.versus.growth import Growth
 from benchmarks.versus.results import Row, fastest, ours, rows
+from lexlip_es.evaluation import DEPTHS
 
 RECALL_WANTED = 0.98  # of its own exact, unpruned ranking, that a way must have to stand for its side
+RECALLS = (0.9, 0.95, RECALL_WANTED, 0.99)
 FASTER_THAN_FLAT = 10
 OF_HNSW_BYTES = 0.1
 POSTINGS_BYTES = 107  # 19.1 x less than 512 float32, as the paper has it
@@ -90,49 +93,89 @@ def _postings(tell: Callable[[str, str, bool | None], None], results: Sequence[M
     )
 
 
+@dataclass(frozen=True)
+class Contest:
+    """The best dense way and the best in an engine by one measure; `times` is by how much the better is better, None if alone."""
+
+    measure: str
+    dense: str
+    engine: str
+    dense_wins: bool
+    times: float | None
+
+    @property
+    def better(self) -> str:
+        """The winner, as text."""
+        winner = "dense" if self.dense_wins else "engine"
+        return f"{winner} alone" if self.times is None else f"{winner}, {self.times:.3g} x"
+
+
+def contests(result: Mapping[str, Any]) -> list[Contest]:
+    """Every measure that both sides have: on one thread, one shard; of random vectors times and bytes alone."""
+    found = rows(result)
+    engine, dense = ours(found), [row for row in found if row.side == "dense"]
+    if not engine or not dense:
+        return []
+    k, told = result["plan"]["k"], []
+    for recall in RECALLS:
+        told.append(_contest(f"p50 in ms at recall@{k} >= {recall}", fastest(dense, recall), fastest(engine, recall), _p50))
+    told.append(_contest("p50 in ms, whatever is found", fastest(dense), fastest(engine), _p50))
+    told.append(_contest("queries a second, whatever is found", _most(dense, _rate), _most(engine, _rate), _rate, more=True))
+    told += [_contest(name, min(dense, key=of), min(engine, key=of), of) for name, of in _COSTS.items()]
+    for depth in DEPTHS:
+
+        def right(row: Row, depth: int = depth) -> float:
+            return row.right(depth) or 0.0
+
+        told.append(_contest(f"R@{depth} in percent", _most(dense, right), _most(engine, right), right, more=True))
+    return [one for one in told if one]
+
+
 def where_dense_wins(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A sentence for each size and each measure by which some dense way is better than every sparse way in the engine."""
+    """A sentence for each size: by which measures a dense way is better than every way in the engine, and by which not."""
     said = []
     for result in results:
-        found = rows(result)
-        engine, dense = ours(found), [row for row in found if row.side == "dense"]
-        if engine and dense:
-            said += [f"{result['pictures']:,} pictures ({result['label']}): {words}" for words in _better(engine, dense)]
+        held = contests(result)
+        if held:
+            dense, engine = ([one.measure for one in held if one.dense_wins is wins] for wins in (True, False))
+            random = " Its vectors are random: nothing is said of what they find." if result["dense_origin"] == "random" else ""
+            said.append(
+                f"{result['pictures']:,} pictures ({result['label']}): dense wins by {'; '.join(dense) or 'nothing'}. "
+                f"The engine wins by {'; '.join(engine) or 'nothing'}.{random}"
+            )
     return said
 
 
-def _better(engine: Sequence[Row], dense: Sequence[Row]) -> list[str]:
-    said = []
-    quick, theirs = fastest(engine), fastest(dense)
-    if quick and theirs and theirs.p50 < quick.p50:
-        unknown = ", though nothing is known of what it finds (random vectors)" if theirs.times_only else ""
-        said.append(f"the quickest way of all is dense: {_named(theirs)} against {_named(quick)}{unknown}.")
-    for recall in (0.9, 0.95, RECALL_WANTED, 0.99):
-        one, other = fastest(dense, recall), fastest(engine, recall)
-        if one and (other is None or one.p50 < other.p50):
-            against = _named(other) if other else "which no way in the engine reaches"
-            said.append(f"at recall@k of at least {recall} a dense way is quicker: {_named(one)}, {against}.")
-    rates = [(row.rate(clients), row) for row in dense for clients in (1, 2, 4)]
-    engine_rates = [rate.median for row in engine for clients in (1, 2, 4) if (rate := row.rate(clients))]
-    most = max(((rate.median, row) for rate, row in rates if rate), key=lambda pair: pair[0], default=None)
-    if most and engine_rates and most[0] > max(engine_rates):
-        said.append(f"most queries a second: {most[0]:.0f} by {most[1].key}, the engine's best {max(engine_rates):.0f}.")
-    least, small = min(dense, key=lambda row: row.bytes), min(engine, key=lambda row: row.bytes)
-    if least.bytes < small.bytes:
-        said.append(
-            f"fewest bytes a picture: {least.bytes:.0f} by {least.family} ({least.built}), in the engine {small.bytes:.0f}."
-        )
-    soonest, early = (min(some, key=lambda row: float(row.system["cost"]["seconds"])) for some in (dense, engine))
-    seconds = [float(row.system["cost"]["seconds"]) for row in (soonest, early)]
-    if seconds[0] < seconds[1]:
-        said.append(f"soonest built: {seconds[0]:.1f} s by {soonest.family}, in the engine {seconds[1]:.1f} s.")
-    for depth in (1, 5, 10):
-        right, engine_right = (max((row.right(depth) or 0.0 for row in some), default=0.0) for some in (dense, engine))
-        if right > engine_right > 0:
-            said.append(f"R@{depth} is higher: {right:.1f} % against {engine_right:.1f} %.")
-    return said
+def _contest(
+    measure: str, dense: Row | None, engine: Row | None, of: Callable[[Row], float], *, more: bool = False
+) -> Contest | None:
+    """None where neither has it. more: the larger is the better."""
+    if dense is None or engine is None:
+        if dense is engine or (more and (dense or engine)):
+            return None
+        return Contest(measure, _named(dense, of), _named(engine, of), dense is not None, None)
+    ratio = (of(dense) / of(engine)) ** (1 if more else -1)
+    return Contest(measure, _named(dense, of), _named(engine, of), ratio > 1, max(ratio, 1 / ratio))
 
 
-def _named(row: Row) -> str:
-    recall = "" if row.recall is None else f" at recall@k {row.recall:.3f}"
-    return f"{row.key} ({row.p50:.2f} ms{recall})"
+def _most(some: Iterable[Row], of: Callable[[Row], float]) -> Row | None:
+    best = max(some, key=of, default=None)
+    return best if best and of(best) else None
+
+
+def _p50(row: Row) -> float:
+    return row.p50
+
+
+def _rate(row: Row) -> float:
+    return max((rate.median for clients in row.way["queries_per_second"] if (rate := row.rate(int(clients)))), default=0.0)
+
+
+_COSTS: Mapping[str, Callable[[Row], float]] = {
+    "bytes a picture, the whole index": lambda row: row.bytes,
+    "seconds to build": lambda row: float(row.system["cost"]["seconds"]),
+}
+
+
+def _named(row: Row | None, of: Callable[[Row], float]) -> str:
+    return "not reached" if row is None else f"{of(row):.4g} ({row.key})"

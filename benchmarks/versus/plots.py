@@ -50,7 +50,7 @@ def _looks(found: Iterable[Row]) -> Look:
 
 
 def _by_size(results: Sequence[Mapping[str, Any]], look: Look, draw: Callable[[Any, Sequence[Row], Look], None]) -> Any:
-    """A panel for each result, and one legend below them."""
+    """A panel for each result, of what has one shard, and one legend below them."""
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(
@@ -58,7 +58,7 @@ def _by_size(results: Sequence[Mapping[str, Any]], look: Look, draw: Callable[[A
     )
     handles: dict[str, Any] = {}
     for panel, result in zip(panels[0], results, strict=True):
-        draw(panel, rows(result), look)
+        draw(panel, [row for row in rows(result) if row.shards == 1], look)
         panel.set_title(f"{result['pictures']:,} pictures ({result['label']})")
         panel.set_xscale("log")
         panel.grid(alpha=0.3)

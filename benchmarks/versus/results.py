@@ -124,12 +124,11 @@ class Row:
 def named(parameters: Mapping[str, Any]) -> str:
     """Parameters as text.
 
-    >>> named({"terms": 64, "rescore": False})
-    'terms 64, rescore no'
+    >>> named({"terms": 64, "rescore": False, "write once": True})
+    'terms 64, write once'
     """
-    words = {True: "yes", False: "no"}
-    said = {name: words[value] if isinstance(value, bool) else value for name, value in parameters.items()}
-    return ", ".join(f"{name} {value}" for name, value in said.items())
+    said = (name if value is True else f"{name} {value}" for name, value in parameters.items() if value is not False)
+    return ", ".join(said)
 
 
 def load_results(paths: Iterable[Path]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.markdown import table
 from benchmarks.versus.comparisons import chosen_way
 from benchmarks.versus.growth import Growth, growth_of
-from benchmarks.versus.results import Row, over_sizes, rows
+from benchmarks.versus.results import Row, named, over_sizes, rows
 
 WANTED = (10_000_000, 1_000_000_000)  # pictures
 SHARD_SIZES = (1, 5, 10)  # times the largest collection measured
@@ -66,20 +66,30 @@ def measured_shard(results: Sequence[Mapping[str, Any]]) -> Shard | None:
     growth = growth_of(over_sizes(results)[way.key]) if way else None
     if way is None or growth is None:
         return None
-    cores = int(results[-1]["machine"]["cores"])
-    bare = Shard(way, growth, cores, 0.0)
-    return Shard(way, growth, cores, _more_ms(bare, results))
+    return Shard(way, growth, int(results[-1]["machine"]["cores"]), _more_ms(results))
+
+
+def checked_shard(results: Sequence[Mapping[str, Any]]) -> Shard | None:
+    """As `measured_shard`, of the best way that was also measured in several shards; nothing is known of what a shard adds."""
+    last = rows(results[-1])
+    way = chosen_way(row for row in last if row.shards == 1 and len(sharded(results, row)) > 0)
+    growth = growth_of(over_sizes(results)[way.key]) if way else None
+    return Shard(way, growth, int(results[-1]["machine"]["cores"]), 0.0) if way and growth else None
 
 
 def sharded(results: Sequence[Mapping[str, Any]], way: Row) -> list[Row]:
     """The same way in indices of other numbers of shards, by pictures and shards; those of one shard too."""
 
     def apart(row: Row) -> tuple[str, dict[str, Any], str]:
-        return row.family, {name: value for name, value in row.system["parameters"].items() if name != "shards"}, row.asked
+        return row.family, _unsharded(row), row.asked
 
     alike = [row for result in results for row in rows(result) if apart(row) == apart(way)]
     several = {row.pictures for row in alike if row.shards > 1}
     return sorted((row for row in alike if row.pictures in several), key=lambda row: (row.pictures, row.shards))
+
+
+def _unsharded(row: Row) -> dict[str, Any]:
+    return {name: value for name, value in row.system["parameters"].items() if name != "shards"}
 
 
 def foretold_ms(shard: Shard, pictures: int, shards: int) -> float:
@@ -87,8 +97,11 @@ def foretold_ms(shard: Shard, pictures: int, shards: int) -> float:
     return math.ceil(shards / shard.cores) * shard.ms(pictures / shards) + (shards - 1) * shard.more_ms
 
 
-def _more_ms(shard: Shard, results: Sequence[Mapping[str, Any]]) -> float:
+def _more_ms(results: Sequence[Mapping[str, Any]]) -> float:
     """What foretelling lacks a further shard at the smallest size where there are several: there, searching costs least."""
+    shard = checked_shard(results)
+    if shard is None:
+        return 0.0
     rest = [row for row in sharded(results, shard.row) if row.shards > 1]
     smallest = min((row.pictures for row in rest), default=0)
     lacks = [
@@ -97,15 +110,19 @@ def _more_ms(shard: Shard, results: Sequence[Mapping[str, Any]]) -> float:
     return max(0.0, float(np.median(lacks))) if lacks else 0.0
 
 
-def check(shard: Shard, results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def check(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Measured beside foretold, for every number of shards."""
-    found = []
+    bare, found = checked_shard(results), []
+    if bare is None:
+        return []
+    shard = replace(bare, more_ms=_more_ms(results))
     for row in sharded(results, shard.row):
         foretold = foretold_ms(shard, row.pictures, row.shards)
         at = row.at(50)
         found.append(
             {
                 "pictures": f"{row.pictures:,}",
+                "way": f"{named(_unsharded(row))}; {row.asked}",
                 "shards": row.shards,
                 "measured p50, ms": f"{at.median:.2f} ({at.low:.2f} to {at.high:.2f})",
                 "foretold, ms": f"{foretold:.2f}",
@@ -146,7 +163,7 @@ def scaling_text(results: Sequence[Mapping[str, Any]], command: str, machine: Ma
         return None
     row, growth, n0, on = shard.row, shard.growth, shard.row.pictures, results[-1]["machine"]
     needs = [cluster(shard, pictures, times * n0, machine) for pictures in WANTED for times in SHARD_SIZES]
-    checked = check(shard, results)
+    checked = check(results)
     recall = "not told" if row.recall is None else f"{row.recall:.3f}"
     asked, several = np.size(row.way["ms"]), {line["pictures"] for line in checked}
     circular = "o is fitted to these very rows, at one size: the check is of its sign and spread." if len(several) == 1 else ""
@@ -155,7 +172,8 @@ def scaling_text(results: Sequence[Mapping[str, Any]], command: str, machine: Ma
 Foretold from measurements at {", ".join(f"{size:,}" for size in growth.pictures)} pictures; no such cluster was built. Written by
 `{command}`: every number comes from the raw results.
 
-Measured on {on["cpu"]}, {on["cores"]} cores, {on["memory_bytes"] / 1e9:.0f} GB. The way: {row.key}
+Measured on {on["cpu"]}, {on["cores"]} cores, {on["memory_bytes"] / 1e9:.0f} GB. The way:
+{row.key}
 (recall@{results[-1]["plan"]["k"]} {recall} against its own exact, unpruned ranking).
 
 ## Formula

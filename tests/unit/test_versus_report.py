@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.versus.collection import Collection, Origin
-from benchmarks.versus.comparisons import chosen_way, targets, where_dense_wins
+from benchmarks.versus.comparisons import chosen_way, contests, targets, where_dense_wins
 from benchmarks.versus.growth import grow
 from benchmarks.versus.measure import Plan, measure
 from benchmarks.versus.report import report_text, write_report
@@ -68,7 +68,7 @@ def test_rows_tell_what_was_built_and_how_it_was_asked(results: list[Result]) ->
     assert few.postings == 48 and few.bytes > 48
     assert fastest([dense, few, everything], 0.95) in (dense, everything)
     assert fastest([few], 0.95) is None
-    assert named({"rescore": True, "M": 16}) == "rescore yes, M 16"
+    assert named({"rescore": True, "once": False, "M": 16}) == "rescore, M 16"
 
 
 def test_systems_are_deleted_even_if_one_cannot_be_built() -> None:
@@ -92,7 +92,13 @@ def test_of_random_vectors_every_row_says_times_only() -> None:
     assert len(told) == 3  # by recall, bytes, every way
     assert all("times only" in line for line in told)
     assert "random: times only" in text
-    assert not any("recall@k of at least" in words for words in where_dense_wins([result]))
+    assert {one.measure.split()[0] for one in contests(result) if one.dense != "not reached"} == {
+        "p50",
+        "queries",
+        "bytes",
+        "seconds",
+    }
+    assert "Its vectors are random" in where_dense_wins([result])[0]
 
 
 def test_the_report_and_its_plots_follow_from_the_results_alone(results: list[Result], tmp_path: Path) -> None:
@@ -141,8 +147,10 @@ def test_targets_and_where_dense_wins_are_told_either_way(results: list[Result])
     assert bad[0]["met"] == "no" and "0.0 x (2.00 / 50.00 ms)" in bad[0]["measured"]
     assert bad[1]["met"] == "not told"  # no HNSW among them
     assert good[2]["met"] == "yes" and "48 bytes" in good[2]["measured"] and "R@10" in good[2]["measured"]
-    assert any("quickest way of all is dense" in words for words in where_dense_wins(slow_sparse))
-    assert not any("quickest way of all is dense" in words for words in where_dense_wins(slow_dense))
+    dense_wins, engine_wins = (where_dense_wins(some)[-1].split("The engine wins by") for some in (slow_sparse, slow_dense))
+    assert "p50 in ms, whatever is found" in dense_wins[0]
+    assert "p50 in ms, whatever is found" in engine_wins[1]
+    assert next(one.better for one in contests(slow_sparse[-1]) if one.measure.startswith("p50")) == "dense, 25 x"
 
 
 def test_growth_is_a_power_with_the_spread_of_rounds() -> None:
