@@ -50,9 +50,9 @@ def build_captions(node: Node, collection: Collection, captions: Sequence[Sequen
         f"{node.engine.server.display} BM25 over captions",
         {"captions a picture": round(sum(map(len, kept)) / max(1, len(kept)), 2)},
         node.cost(seconds, disk.parts(node.engine, INDEX)),
+        [HttpWay("captions", {}, node.server.url, INDEX, [_body(text) for text in collection.texts])],
         node,
         INDEX,
-        [HttpWay("captions", {}, node.server.url, INDEX, [_body(text) for text in collection.texts])],
     )
 
 

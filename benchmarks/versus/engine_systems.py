@@ -20,9 +20,10 @@ import numpy as np
 from benchmarks.made_documents import made_document, number_of
 from benchmarks.resources import family, resident
 from benchmarks.versus import disk
+from benchmarks.versus.built import BuiltIndex
 from benchmarks.versus.collection import Collection
 from benchmarks.versus.storing import Stored, scaled
-from benchmarks.versus.system import Answer, Asker, Cost, Parameters, Side, Way
+from benchmarks.versus.system import Answer, Asker, Cost, Parameters, Side
 from lexlip_es.dialects import Dialect, FieldType, dialect_for, family_for
 from lexlip_es.documents import features
 from lexlip_es.engines import ConnectionSettings, Engine, connect
@@ -151,20 +152,12 @@ class HttpWay:
         return HttpAsker(self.url, self.index, self.bodies)
 
 
-@dataclass(frozen=True)
-class EngineIndex:
-    """An index in an engine; fulfils `Built`."""
+@dataclass(eq=False)
+class EngineIndex(BuiltIndex):
+    """An index in an engine."""
 
-    family: str
-    parameters: Parameters
-    cost: Cost
     node: Node
     index: str
-    asked: Sequence[Way]
-
-    def ways(self) -> Sequence[Way]:
-        """See `Built.ways`."""
-        return self.asked
 
     def close(self) -> None:
         """See `Built.close`."""
@@ -209,9 +202,9 @@ def build_terms(
         f"{engine.server.display} {dialect.form}",
         given,
         node.cost(seconds, parts),
+        [_way(node, index, collection, asking, dialect, stored.shift if stored else 0) for asking in asked],
         node,
         index,
-        [_way(node, index, collection, asking, dialect, stored.shift if stored else 0) for asking in asked],
     )
 
 

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.resources import resident
+from benchmarks.versus.built import BuiltIndex, OwnAsker
 from benchmarks.versus.collection import DENSE_DIM, Collection
-from benchmarks.versus.in_process import InProcess, OwnAsker
 from benchmarks.versus.system import Answer, Cost, Parameters, Side
 
 EF_SEARCH = (16, 32, 64, 128, 256)
@@ -50,7 +50,7 @@ class FaissWay(OwnAsker):
         return Answer(ids[0][ids[0] >= 0])
 
 
-def build_flat(collection: Collection, folder: Path, threads: int) -> InProcess:
+def build_flat(collection: Collection, folder: Path, threads: int) -> BuiltIndex:
     """All inner products."""
     import faiss
 
@@ -69,7 +69,7 @@ def build_hnsw(
     links: int = 32,
     ef_construction: int = EF_CONSTRUCTION,
     efs: Sequence[int] = EF_SEARCH,
-) -> InProcess:
+) -> BuiltIndex:
     """A graph with so many links a vector (HNSW's `M`), asked with each of `efs`."""
     import faiss
 
@@ -91,7 +91,7 @@ def build_ivf_pq(
     code_bytes: int = 64,
     lists: int | None = None,
     nprobes: Sequence[int] = NPROBE,
-) -> InProcess:
+) -> BuiltIndex:
     """So many lists (4 sqrt(N) by default) of codes of so many bytes a vector, asked with each of `nprobes`."""
     import faiss
 
@@ -120,7 +120,7 @@ def _built(
     make: Callable[[], Any],
     known: Mapping[str, int],
     searches: Sequence[Mapping[str, int]],
-) -> InProcess:
+) -> BuiltIndex:
     """Make the index, or find its file; `known` are parts whose bytes follow from the parameters, the rest is `links, lists`."""
     import faiss
 
@@ -139,7 +139,7 @@ def _built(
     memory = resident(os.getpid()) - before
     built = json.loads(said.read_text())
     rest = path.stat().st_size - sum(known.values())
-    return InProcess(
+    return BuiltIndex(
         family,
         parameters,
         Cost(built["seconds"], {**known, "links, lists": rest}, memory, (f"built by {built['threads']} threads",)),

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.resources import resident
+from benchmarks.versus.built import BuiltIndex, OwnAsker
 from benchmarks.versus.collection import Collection
-from benchmarks.versus.in_process import InProcess, OwnAsker
 from benchmarks.versus.system import Answer, Cost, Parameters, Side
 from lexlip_es.weights import SparseWeights, prepare_queries
 
@@ -41,7 +41,7 @@ class ProductWay(OwnAsker):
         return Answer(found.indices[best].astype(np.int64))
 
 
-def build_product(collection: Collection, terms: int, query_terms: Sequence[int] = QUERY_TERMS) -> InProcess:
+def build_product(collection: Collection, terms: int, query_terms: Sequence[int] = QUERY_TERMS) -> BuiltIndex:
     """SciPy's matrix by term, float32."""
     from scipy.sparse import csr_array
 
@@ -58,7 +58,7 @@ def build_product(collection: Collection, terms: int, query_terms: Sequence[int]
         asked = prepare_queries(collection.table_queries, count)
         rows = csr_array((asked.weights, asked.terms, asked.indptr), shape=(len(asked), size[1]))
         ways.append(ProductWay(matrix, [rows[[i]] for i in range(len(asked))], {"query terms": count}))
-    return InProcess("SciPy product", {"picture terms": terms}, Cost(seconds, parts, memory), ways)
+    return BuiltIndex("SciPy product", {"picture terms": terms}, Cost(seconds, parts, memory), ways)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class SeismicWay(OwnAsker):
         return Answer(np.array([int(picture) for _, _, picture in found], np.int64))
 
 
-def build_seismic(collection: Collection, terms: int, threads: int, cuts: Sequence[tuple[int, float]] = CUTS) -> InProcess:
+def build_seismic(collection: Collection, terms: int, threads: int, cuts: Sequence[tuple[int, float]] = CUTS) -> BuiltIndex:
     """SEISMIC with its own defaults; bytes are those of its file."""
     import seismic
 
@@ -106,7 +106,7 @@ def build_seismic(collection: Collection, terms: int, threads: int, cuts: Sequen
     queries = [(found.astype(str).astype(kind), weights) for found, weights in rows]
     ways = [SeismicWay(index, queries, cut, factor) for cut, factor in cuts]
     cost = Cost(seconds, {"index": size}, memory)
-    return InProcess("SEISMIC (pyseismic-lsr)", {"picture terms": terms}, cost, ways)
+    return BuiltIndex("SEISMIC (pyseismic-lsr)", {"picture terms": terms}, cost, ways)
 
 
 def _by_term_id(weights: SparseWeights) -> SparseWeights:

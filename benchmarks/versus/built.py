@@ -1,4 +1,4 @@
-"""What systems in this process share: they are called, not connected to."""
+"""What the systems share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from benchmarks.versus.system import Cost, Parameters, Way
 
 
 @dataclass(eq=False)
-class InProcess:
-    """An index in this process; fulfils `Built`. Closing it frees its memory."""
+class BuiltIndex:
+    """An index and the ways to ask it; fulfils `Built`. Closing one that is in this process frees its memory."""
 
     family: str
     parameters: Parameters
@@ -26,7 +26,7 @@ class InProcess:
 
 
 class OwnAsker:
-    """A way that is its own asker."""
+    """A way that is its own asker, since what it asks is called, not connected to."""
 
     def asker(self) -> Self:
         """See `Way.asker`."""
