@@ -217,8 +217,8 @@ With N pictures in shards of n, S = ceil(N / n):
 
 ## The check: several shards on the machine measured
 
-Foretold is h + ceil(S / cores) (t(N / S) - h) + (S - 1) o, where h is the part of p50 that is not the engine's `took` at the smallest
-size; one shard is the fit's own point. {circular}
+Foretold is h + ceil(S / cores) (t(N / S) - h) + (S - 1) o, where h is the part of p50 that is not the engine's `took` at
+the smallest size; one shard is the fit's own point. {circular}
 
 {table(checked) if checked else "No index of several shards is among these results: the check is not made."}
 """
