@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.versus.growth import Growth
-from benchmarks.versus.results import Row, fastest, ours, rows
+from benchmarks.versus.results import Row, fastest, ours, reaching, rows
 from lexlip_es.evaluation import DEPTHS
 
 RECALL_WANTED = 0.98  # of its own exact, unpruned ranking, that a way must have to stand for its side
@@ -110,24 +110,48 @@ class Contest:
         return f"{winner} alone" if self.times is None else f"{winner}, {self.times:.3g} x"
 
 
+@dataclass(frozen=True)
+class Measure:
+    """By which ways are held against each other, at each of these recalls@k and whatever is found; `more` is better, or less."""
+
+    name: str
+    of: Callable[[Row], float]
+    more: bool = False
+    recalls: Sequence[float] = ()
+
+    def best(self, some: Iterable[Row], recall: float | None) -> Row | None:
+        """The best one of those that reach the recall and for which it was measured."""
+        measured = [row for row in reaching(some, recall) if self.of(row) > 0]
+        return (max if self.more else min)(measured, key=self.of, default=None)
+
+
+def _rate(row: Row) -> float:
+    return max((rate.median for clients in row.way["queries_per_second"] if (rate := row.rate(int(clients)))), default=0.0)
+
+
+def _right(depth: int) -> Callable[[Row], float]:
+    return lambda row: row.right(depth) or 0.0
+
+
+MEASURES = (
+    Measure("p50 in ms", lambda row: row.p50, recalls=RECALLS),
+    Measure("queries a second", _rate, more=True, recalls=(RECALL_WANTED,)),
+    Measure("bytes a picture of the whole index", lambda row: row.bytes, recalls=(RECALLS[0], RECALL_WANTED)),
+    Measure("seconds to build", lambda row: float(row.system["cost"]["seconds"]), recalls=(RECALL_WANTED,)),
+)
+RIGHT = tuple(Measure(f"R@{depth} in percent", _right(depth), more=True) for depth in DEPTHS)
+
+
 def contests(result: Mapping[str, Any]) -> list[Contest]:
     """Every measure that both sides have: on one thread, one shard; of random vectors times and bytes alone."""
     found = rows(result)
     engine, dense = ours(found), [row for row in found if row.side == "dense"]
-    if not engine or not dense:
-        return []
-    k, told = result["plan"]["k"], []
-    for recall in RECALLS:
-        told.append(_contest(f"p50 in ms at recall@{k} >= {recall}", fastest(dense, recall), fastest(engine, recall), _p50))
-    told.append(_contest("p50 in ms, whatever is found", fastest(dense), fastest(engine), _p50))
-    told.append(_contest("queries a second, whatever is found", _most(dense, _rate), _most(engine, _rate), _rate, more=True))
-    told += [_contest(name, min(dense, key=of), min(engine, key=of), of) for name, of in _COSTS.items()]
-    for depth in DEPTHS:
-
-        def right(row: Row, depth: int = depth) -> float:
-            return row.right(depth) or 0.0
-
-        told.append(_contest(f"R@{depth} in percent", _most(dense, right), _most(engine, right), right, more=True))
+    k, told, random = result["plan"]["k"], [], any(row.times_only for row in dense)
+    for measure in MEASURES:
+        for recall in () if random else measure.recalls:
+            told.append(_contest(f"{measure.name} at recall@{k} >= {recall}", measure, dense, engine, recall))
+        told.append(_contest(f"{measure.name}, whatever is found", measure, dense, engine, None))
+    told += [_contest(measure.name, measure, dense, engine, None) for measure in RIGHT if not random]
     return [one for one in told if one]
 
 
@@ -146,36 +170,16 @@ def where_dense_wins(results: Sequence[Mapping[str, Any]]) -> list[str]:
     return said
 
 
-def _contest(
-    measure: str, dense: Row | None, engine: Row | None, of: Callable[[Row], float], *, more: bool = False
-) -> Contest | None:
-    """None where neither has it. more: the larger is the better."""
-    if dense is None or engine is None:
-        if dense is engine or (more and (dense or engine)):
+def _contest(name: str, measure: Measure, dense: Sequence[Row], engine: Sequence[Row], recall: float | None) -> Contest | None:
+    """None where neither reaches the recall, or nothing of the kind was measured."""
+    one, other = measure.best(dense, recall), measure.best(engine, recall)
+    if one is None or other is None:
+        if one is other or recall is None:
             return None
-        return Contest(measure, _named(dense, of), _named(engine, of), dense is not None, None)
-    ratio = (of(dense) / of(engine)) ** (1 if more else -1)
-    return Contest(measure, _named(dense, of), _named(engine, of), ratio > 1, max(ratio, 1 / ratio))
+        return Contest(name, _named(one, measure), _named(other, measure), one is not None, None)
+    ratio = (measure.of(one) / measure.of(other)) ** (1 if measure.more else -1)
+    return Contest(name, _named(one, measure), _named(other, measure), ratio > 1, max(ratio, 1 / ratio))
 
 
-def _most(some: Iterable[Row], of: Callable[[Row], float]) -> Row | None:
-    best = max(some, key=of, default=None)
-    return best if best and of(best) else None
-
-
-def _p50(row: Row) -> float:
-    return row.p50
-
-
-def _rate(row: Row) -> float:
-    return max((rate.median for clients in row.way["queries_per_second"] if (rate := row.rate(int(clients)))), default=0.0)
-
-
-_COSTS: Mapping[str, Callable[[Row], float]] = {
-    "bytes a picture, the whole index": lambda row: row.bytes,
-    "seconds to build": lambda row: float(row.system["cost"]["seconds"]),
-}
-
-
-def _named(row: Row | None, of: Callable[[Row], float]) -> str:
-    return "not reached" if row is None else f"{of(row):.4g} ({row.key})"
+def _named(row: Row | None, measure: Measure) -> str:
+    return "not reached" if row is None else f"{measure.of(row):.4g} ({row.key})"

@@ -129,8 +129,8 @@ def _cost(system: Built) -> dict[str, Any]:
     cost = system.cost
     return {
         "seconds": round(cost.seconds, 2),
-        "bytes": cost.bytes,
-        "parts": dict(cost.parts),
+        "bytes": int(cost.bytes),
+        "parts": {part: int(size) for part, size in cost.parts.items()},
         "resident_bytes": cost.resident_bytes,
         "notes": list(cost.notes),
     }

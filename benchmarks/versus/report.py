@@ -93,11 +93,15 @@ def _measured(results: Sequence[Result]) -> str:
     return f"""{table(lines)}
 
 The same pictures and queries for all, one interleaved run a size: {plan["queries"]} captions in each of {plan["rounds"]} rounds,
-the ways in an order drawn anew in each (seed {plan["seed"]}), warmed, one client; FAISS and SciPy in this process, engines over
-HTTP with a kept connection and requests written beforehand. Throughput: {plan["seconds"]:g} s a way and number of clients, in
-{plan["throughput_rounds"]} rounds. recall@{k} is against a side's own exact, unpruned ranking: that the ranking is right is for
-R@1/5/10 to say. Rows of random vectors say "{TIMES_ONLY}": nothing can be found among them. The dense twin has 256
-dimensions, lifted to CLIP's 512 by an orthonormal map: what it finds is its own, what it costs is CLIP's. Versions: {versions}.
+the ways in an order drawn anew in each (seed {plan["seed"]}), warmed, one client, one query at a time on one searching thread.
+FAISS and SciPy are in this process, engines behind HTTP with a kept connection and requests written beforehand. Throughput:
+{plan["seconds"]:g} s a way and number of clients, rounds: {plan["throughput_rounds"]}.
+
+recall@{k} is against a side's own exact, unpruned ranking: whether that ranking is right is for R@1/5/10 to say. Rows of random
+vectors say "{TIMES_ONLY}": nothing can be found among them. The dense twin has 256 dimensions, lifted to CLIP's 512 by an
+orthonormal map: what it finds is its own, what it costs is CLIP's.
+
+Versions: {versions}.
 
 {commands}"""
 

@@ -155,10 +155,14 @@ def ours(found: Iterable[Row]) -> list[Row]:
     return [row for row in found if row.engine and row.shards == 1]
 
 
+def reaching(candidates: Iterable[Row], recall: float | None) -> list[Row]:
+    """Those with at least this recall@k; all for None."""
+    return [row for row in candidates if recall is None or (row.recall is not None and row.recall >= recall)]
+
+
 def fastest(candidates: Iterable[Row], recall: float | None = None) -> Row | None:
-    """The one with the lowest p50, of those with at least this recall@k."""
-    good = [row for row in candidates if recall is None or (row.recall is not None and row.recall >= recall)]
-    return min(good, key=lambda row: row.p50, default=None)
+    """The one with the lowest p50, of those `reaching` a recall@k."""
+    return min(reaching(candidates, recall), key=lambda row: row.p50, default=None)
 
 
 def over_sizes(results: Sequence[Mapping[str, Any]]) -> dict[str, list[Row]]:
