@@ -7,11 +7,11 @@ embedded OpenSearch after a force-merge: whole, and without the terms in the sto
 """
 
 import json
-import urllib.request
 from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.options import captioned_pictures
+from benchmarks.sending import disk_bytes
 from lexlip_es.curves import PICTURE_TERMS, QUERY_TERMS
 from lexlip_es.documents import features
 from lexlip_es.encoders import load_encoder
@@ -38,9 +38,7 @@ def index_bytes(pictures: SparseWeights, terms: int, lexicon: object, *, source:
     documents = ({"_id": f"{i:032x}", "source": {"terms": features(kept.row(i), lexicon)}} for i in range(len(kept)))
     assert all(result.ok for result in engine.bulk(name, documents))
     engine.force_merge(name)
-    engine.refresh(name)
-    with urllib.request.urlopen(f"{node.url}/{name}/_stats/store") as answer:
-        size: int = json.load(answer)["_all"]["primaries"]["store"]["size_in_bytes"]
+    size = disk_bytes(engine, name)
     engine.delete_index(name)
     engine.close()
     return size
