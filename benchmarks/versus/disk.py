@@ -22,7 +22,7 @@ _HOLDS = {
     **dict.fromkeys(("kdd", "kdi", "kdm"), "points"),
     **dict.fromkeys(("nvd", "nvm"), "norms"),
 }
-# Of `index.`, so that each part has a file of its own, in small segments too.
+# Of `index.` on OpenSearch, so that each part has a file of its own, in small segments too. Elasticsearch looks into its files.
 UNPACKED = {"compound_format": False, "use_compound_file": False}
 
 
@@ -30,7 +30,8 @@ def load(engine: Engine, index: str, body: Mapping[str, Any], documents: Iterabl
     """Make the index anew, bring in the documents in their order, and merge each shard into one segment."""
     for old in engine.indices(index):
         engine.delete_index(old)
-    engine.create_index(index, {**body, "settings": {"index": {**_settings(body), **LOAD_SETTINGS, **UNPACKED}}})
+    unpacked = UNPACKED if engine.server.product == "opensearch" else {}
+    engine.create_index(index, {**body, "settings": {"index": {**_settings(body), **LOAD_SETTINGS, **unpacked}}})
     for result in engine.bulk(index, documents):
         if not result.ok:
             raise SystemExit(f"{result.id} was refused: {result.reason}")
