@@ -100,6 +100,7 @@ def build_ivf_pq(
     def make() -> Any:
         index = faiss.index_factory(DENSE_DIM, f"IVF{count},PQ{code_bytes}", faiss.METRIC_INNER_PRODUCT)
         index.do_polysemous_training = False  # slow, and for filters by Hamming distance only
+        index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1  # else each byte's training warns of few
         chosen = np.random.default_rng(0).permutation(len(collection))[: max(TRAINED_ON * count, 256 * TRAINED_ON)]
         index.train(collection.dense[np.sort(chosen)])
         index.add(collection.dense)
