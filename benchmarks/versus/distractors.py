@@ -26,7 +26,7 @@ from lexlip_es.weights import SparseWeights
 NEAR = 10
 POOL = 2_000
 COMPARED_TERMS = 64  # the heaviest ones of each, by which pictures are alike
-JITTER = 0.1  # standard deviation of the logarithm of what a weight is multiplied by
+JITTER = 0.05  # standard deviation of the logarithm of what a weight is multiplied by
 LEAST_PARENTS = 0.1  # of the real pictures
 STRAY = 0.3  # of the difference of two pictures' dense vectors
 _BLOCK = 1_000  # pictures for which one state of the random generator serves: another number would make other pictures
