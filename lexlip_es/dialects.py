@@ -54,6 +54,11 @@ class Dialect:
         """The form that asks the same field by one clause a term."""
         return CLAUSE_FORM[self.field_type]
 
+    @property
+    def says_shares(self) -> bool:
+        """Whether a search can have each hit say what each term gave, with the search's own query."""
+        return self.named_scores and self.form == self.clauses
+
 
 RANK_FEATURES = Dialect("rank_features", "rank_feature")
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lexlip_es.batches import batched
 from lexlip_es.bootstrap import Interval
 from lexlip_es.captions import Text, read_captions, read_names, read_texts
+from lexlip_es.clause_limit import ClauseLimit
 from lexlip_es.dialects import Dialect, QueryForm, dialect_for
 from lexlip_es.drift import Drift
 from lexlip_es.encoders import Encoder
@@ -28,7 +29,7 @@ from lexlip_es.lexicon import Lexicon
 from lexlip_es.model_folder import ModelFolder, Pruning
 from lexlip_es.names import index_name
 from lexlip_es.queries import ranking_body
-from lexlip_es.searching import ClauseLimit, read_index_meta
+from lexlip_es.searching import read_index_meta
 from lexlip_es.sparsity import Sparsity
 from lexlip_es.texts import TEXT_BATCH
 from lexlip_es.weights import SparseWeights, prepare_documents, prepare_queries, reference_scores

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from lexlip_es.clause_limit import Asked
 from lexlip_es.dialects import FieldType, QueryForm
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, connect
@@ -21,10 +22,10 @@ from lexlip_es.lexicon import Lexicon
 from lexlip_es.loading import Run
 from lexlip_es.model_folder import open_model
 from lexlip_es.names import index_name
-from lexlip_es.queries import MOST_HITS, Filter, Hit, explain_request, explained_terms, read_hit
+from lexlip_es.queries import MOST_HITS, Filter, Hit, asked_terms, explain_request, explained_terms, read_hit
 from lexlip_es.query_pictures import QueryPictures
 from lexlip_es.report import Report
-from lexlip_es.searching import ClauseLimit, Searcher, SearchResult, Subject, read_index_meta
+from lexlip_es.searching import Searcher, SearchResult, Standing, Subject, read_index_meta
 from lexlip_es.sources import open_picture_source
 from lexlip_es.weights import Row
 
@@ -42,10 +43,10 @@ class PictureIndex:
     >>> [hit.path for hit in result.hits]
     ['red.png']
 
-    Several threads may use one at a time. Nothing is remembered about the index between two calls: each search asks what is
-    there now, one small request more, so that an index that was rebuilt with another model is refused and never searched with
-    the wrong one. Errors that a person can act on are `LexlipError`, one sentence each, and `UsageError` among them for a
-    request that makes no sense; an index that lexlip-es did not make is never written to.
+    Several threads may use one at a time. An index that was rebuilt with another model is refused and never searched with the
+    wrong one: each hit says which index it is of, and a search that comes `searching.TRUSTED_SECONDS` or more after the last
+    look asks first what is there now, one small request. Errors that a person can act on are `LexlipError`, one sentence each,
+    and `UsageError` among them for a request that makes no sense; an index that lexlip-es did not make is never written to.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class PictureIndex:
         given = url if isinstance(url, ConnectionSettings) else ConnectionSettings.from_environment(os.environ, url=url)
         self.engine = connect(given, report=report)
         self._form = form
-        self._limit = ClauseLimit()
+        self._kept: Searcher | None = None
         self._pictures = QueryPictures(self.encoder.model.picture_spec)
 
     def __enter__(self) -> "PictureIndex":
@@ -189,16 +190,19 @@ class PictureIndex:
         fields = ("path", "collection", "caption", "terms")
         without_score = {"size": 1, "query": wanted, "_source": fields[:3]}
 
-        def send(row: Row) -> JsonObject:
-            body, params = explain_request(row, self._lexicon, [id], searcher.dialect, fields=fields)
-            return self.engine.search(self.name, body, **params)
+        def ask(standing: Standing) -> Asked:
+            def send(row: Row) -> JsonObject:
+                body, params = explain_request(row, self._lexicon, [id], standing.dialect, fields=fields)
+                return self.engine.search(self.name, body, **params)
 
-        found = searcher.survive_swap(lambda: self._limit.ask(whole, send, wanted))
+            return searcher.limit.ask(whole, send, wanted)
+
+        _, found = searcher.survive_swap(ask)
+        asked = asked_terms(found.row, self._lexicon)
         for hit in found.answer["hits"]["hits"]:
-            terms = explained_terms(hit, found.row, self._lexicon)
-            return replace(read_hit(hit, found.row, self._lexicon, with_caption=True), terms=terms)
+            return replace(read_hit(hit, asked, with_caption=True), terms=explained_terms(hit, asked))
         for hit in self.engine.search(self.name, without_score)["hits"]["hits"]:
-            return replace(read_hit(hit, whole, self._lexicon, with_caption=True), score=0.0)
+            return replace(read_hit(hit, asked, with_caption=True), score=0.0)
         raise LexlipError(f"index {self.name} has no picture with the id {id[:80]}: take an id from the hits of a search.")
 
     def count(self, filter: Filter | None = None) -> int:
@@ -252,7 +256,9 @@ class PictureIndex:
         return self.encoder.model.lexicon
 
     def _searcher(self) -> Searcher:
-        return Searcher(self.engine, self.encoder, self.name, self._form, limit=self._limit)
+        if self._kept is None:  # two threads may both make one: either serves
+            self._kept = Searcher(self.engine, self.encoder, self.name, self._form)
+        return self._kept
 
     def _subject(self, query: str | Path) -> Subject:
         if isinstance(query, Path):

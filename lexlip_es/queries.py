@@ -1,8 +1,9 @@
 """Weights to query bodies, and hits to readable results: pure functions, no client, no I/O (design contract 4)."""
 
+import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from lexlip_es.dialects import RANK_FEATURES, Dialect, QueryForm
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.lexicon import Lexicon
+from lexlip_es.names import Kind
 from lexlip_es.weights import Row
 
 Filter = Mapping[str, Any]
@@ -107,14 +109,31 @@ def search_body(
     dialect: Dialect = RANK_FEATURES,
     fields: Sequence[str] | None = None,
     filter: Filter | None = None,
+    named: bool = False,
 ) -> dict[str, Any]:
     """A search request for the k best documents (that match the filter).
 
-    fields: the `_source` fields to return; by default all but `terms`. An empty list returns ids and scores only.
+    fields: the `_source` fields to return; by default all but `terms`. An empty list returns ids and scores only. named: as for
+    `terms_query`.
     """
     source: Any = {"excludes": ["terms"]} if fields is None else list(fields) or False
-    query = terms_query(row, lexicon, form=dialect.form, filter=filter)
+    query = terms_query(row, lexicon, form=dialect.form, filter=filter, named=named)
     return {"size": k, "query": query, "track_total_hits": dialect.track_total_hits, "_source": source}
+
+
+def hits_request(
+    row: Row, lexicon: Lexicon, k: int, kind: Kind, *, dialect: Dialect = RANK_FEATURES, filter: Filter | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(body, URL parameters) of a search whose k best hits `read_hit` makes readable, their terms included.
+
+    Where the server says what each term gave, no picture's stored document is unpacked: that is most of a search's time, since
+    it holds all terms.
+    """
+    if kind == "text" or not dialect.says_shares or "_name" in json.dumps(filter):  # a filter's names would mix with the terms'
+        own = "caption" if kind == "text" else "duplicate_group"
+        return search_body(row, lexicon, k, dialect=dialect, fields=("path", "collection", "terms", own), filter=filter), {}
+    body = search_body(row, lexicon, k, dialect=dialect, fields=(), filter=filter, named=True)
+    return body | {"docvalue_fields": ["path", "collection", "duplicate_group"]}, {"include_named_queries_score": True}
 
 
 def ranking_body(row: Row, lexicon: Lexicon, k: int, *, dialect: Dialect = RANK_FEATURES) -> dict[str, Any]:
@@ -152,19 +171,20 @@ def exact_shares(hit: Mapping[str, Any]) -> dict[str, float]:
     return dict(_explained(explained))
 
 
-def explained_terms(hit: Mapping[str, Any], row: Row, lexicon: Lexicon) -> "list[TermShare]":
-    """The terms of a hit that `explain_request` asked for, with exactly what each gave, largest contribution first.
+def explained_terms(hit: Mapping[str, Any], asked: "AskedTerms") -> "list[TermShare]":
+    """The terms of a hit that `explain_request` or `hits_request` asked for, with exactly what each gave, largest first.
 
     The stored weight is read from the hit, or, where its `_source` keeps no terms, from what it gave.
     """
-    asked = dict(zip(row[0].tolist(), row[1].tolist(), strict=True))
-    stored = (hit.get("_source") or {}).get("terms") or {}
-    terms = []
-    for name, share in exact_shares(hit).items():
-        term, contribution = lexicon.id(name), float(np.float32(share))  # JSON has the shortest digits that mean this float32
-        weight = float(stored[name]) if name in stored else _stored_weight(contribution / asked[term])
-        terms.append(TermShare(lexicon.word(term), lexicon.pieces[term], asked[term], weight, contribution))
-    return sorted(terms, key=lambda share: -share.contribution)
+    stored, given = (hit.get("_source") or {}).get("terms") or {}, exact_shares(hit)
+    names = [name for name in asked if name in given]
+    exact = np.array([given[name] for name in names], np.float32).tolist()  # JSON's digits are the shortest of a float32
+    shares = []
+    for name, contribution in zip(names, exact, strict=True):
+        word, piece, weight = asked[name]
+        kept = float(stored[name]) if name in stored else _stored_weight(contribution / weight)
+        shares.append(TermShare(word, piece, weight, kept, contribution))
+    return _largest_first(shares)
 
 
 def _stored_weight(about: float) -> float:
@@ -193,14 +213,27 @@ class TermShare:
     contribution: float
 
 
-def term_shares(row: Row, stored: Mapping[str, float], lexicon: Lexicon) -> list[TermShare]:
+AskedTerms = Mapping[str, tuple[str, str, float]]
+"""The terms of a query by their feature names: (readable word, piece, weight)."""
+
+
+def asked_terms(row: Row, lexicon: Lexicon) -> AskedTerms:
+    """A query's terms as hits are read by them; made once for all hits of a search."""
+    terms = zip(row[0].tolist(), row[1].tolist(), strict=True)
+    return {lexicon.name(term): (lexicon.word(term), lexicon.pieces[term], weight) for term, weight in terms}
+
+
+def term_shares(asked: AskedTerms, stored: Mapping[str, float]) -> list[TermShare]:
     """The terms that query and document share, largest contribution first; the contributions add up to the engine's score."""
-    shares = []
-    for term, weight in zip(row[0].tolist(), row[1], strict=True):
-        other = stored.get(lexicon.name(term))
-        if other is not None:
-            contribution = float(weight * np.float32(other))
-            shares.append(TermShare(lexicon.word(term), lexicon.pieces[term], float(weight), float(other), contribution))
+    both = [(of_query, stored[name]) for name, of_query in asked.items() if name in stored]
+    weights = np.array([of_query[2] for of_query, _ in both], np.float32)
+    given = (weights * np.array([other for _, other in both], np.float32)).tolist()
+    return _largest_first(
+        TermShare(*of_query, float(other), contribution) for (of_query, other), contribution in zip(both, given, strict=True)
+    )
+
+
+def _largest_first(shares: Iterable[TermShare]) -> list[TermShare]:
     return sorted(shares, key=lambda share: -share.contribution)
 
 
@@ -230,9 +263,15 @@ class Hit:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
+def _said(hit: Mapping[str, Any], field: str) -> Any:
+    """A field of a hit of the engine's answer, from its stored document or from its doc values; None where it has none."""
+    source = hit.get("_source")
+    return source.get(field) if source else next(iter(hit.get("fields", {}).get(field, ())), None)
+
+
 def group_of(hit: Mapping[str, Any]) -> str:
     """The group of duplicates of a hit of the engine's answer; of one that does not say, itself."""
-    return str((hit.get("_source") or {}).get("duplicate_group") or hit["_id"])
+    return str(_said(hit, "duplicate_group") or hit["_id"])
 
 
 def fold(hits: Sequence[Mapping[str, Any]], k: int) -> list[tuple[Mapping[str, Any], int]]:
@@ -243,18 +282,18 @@ def fold(hits: Sequence[Mapping[str, Any]], k: int) -> list[tuple[Mapping[str, A
     return [(group[0], len(group) - 1) for group in islice(groups.values(), k)]
 
 
-def read_hit(hit: Mapping[str, Any], row: Row, lexicon: Lexicon, *, with_caption: bool = False, duplicates: int = 0) -> Hit:
+def read_hit(hit: Mapping[str, Any], asked: AskedTerms, *, with_caption: bool = False, duplicates: int = 0) -> Hit:
     """A hit of the engine's answer, made readable; a field that the server left out reads as empty."""
-    source = hit.get("_source") or {}
-    caption = source.get("caption") or []
+    caption = _said(hit, "caption") or []
     text = caption if isinstance(caption, str) else next(iter(caption), None)
+    named = isinstance(hit.get("matched_queries"), Mapping)
     return Hit(
         id=str(hit["_id"]),
-        path=str(source.get("path", "")),
+        path=str(_said(hit, "path") or ""),
         score=float(hit["_score"]),
-        terms=term_shares(row, source.get("terms") or {}, lexicon),
-        collection=str(source.get("collection", "")),
+        terms=explained_terms(hit, asked) if named else term_shares(asked, _said(hit, "terms") or {}),
+        collection=str(_said(hit, "collection") or ""),
         caption=text if with_caption else None,
-        group=source.get("duplicate_group"),
+        group=_said(hit, "duplicate_group"),
         duplicates=duplicates,
     )

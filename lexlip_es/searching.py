@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lexlip_es.batches import batched
-from lexlip_es.dialects import QueryForm, dialect_for
+from lexlip_es.clause_limit import Asked, ClauseLimit
+from lexlip_es.dialects import Dialect, QueryForm, dialect_for
 from lexlip_es.encoders import Encoder
-from lexlip_es.engines.cluster import CLAUSE_LIMIT
 from lexlip_es.engines.errors import EngineUnreachableError, UnknownIndexError
 from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.errors import LexlipError, UsageError
@@ -22,19 +22,17 @@ from lexlip_es.queries import (
     MOST_HITS,
     Filter,
     Hit,
+    asked_terms,
     explain_request,
     explained_terms,
-    fit_clauses,
     fold,
     group_of,
+    hits_request,
     read_hit,
-    search_body,
 )
 from lexlip_es.query_pictures import QueryPictures
 from lexlip_es.weights import Row, prepare_documents, prepare_queries
 
-# In the refusals of every version: "maxClauseCount is set to 1024", "... too many nested clauses; maxClauseCount is set to 1024"
-_REFUSED = re.compile(r"maxClauseCount is set to (\d+)")
 # "Result window is too large, from + size must be less than or equal to: [10000] but was [10001]"
 _WINDOW = re.compile(r"from \+ size must be less than or equal to: \[(\d+)\]")
 EXPLAINED_AT_ONCE = 500  # hits whose terms are asked for together
@@ -173,57 +171,26 @@ def read_index_meta(engine: Engine, name: str) -> IndexMeta:
     return IndexMeta.of(index, body["mappings"])
 
 
+TRUSTED_SECONDS = 0.25
+"""How long what an index says of itself is believed without asking again: less than anybody takes to delete an index and to make
+one of the same name with another model, and many searches."""
+
+
 @dataclass(frozen=True)
-class Asked:
-    """What a server answered, to which row (what was left of the one given), and what a person should know about that."""
+class Standing:
+    """What stands behind a name, and how to ask it; `at` is the monotonic time when that was asked."""
 
-    answer: JsonObject
-    row: Row
-    notes: list[str]
-
-
-class ClauseLimit:
-    """How many clauses a server takes in a query: not known before it refuses one, and remembered from then on.
-
-    The refusal says the number. Settings are not asked: few users may read them, and nearly no query comes near the limit.
-    """
-
-    def __init__(self) -> None:
-        self._known: int | None = None
-
-    def ask(self, row: Row, send: Callable[[Row], JsonObject], filter: Filter | None = None) -> Asked:
-        """What `send` answers to the row, cut to its heaviest terms as far as the server demands it.
-
-        filter: what `send` adds to the query. Raises `LexlipError` where that alone is too much for the server, and what
-        `send` raises.
-        """
-        fitting, _ = fit_clauses(row, self._known, filter)
-        while True:
-            try:
-                answer = send(fitting)
-                break
-            except LexlipError as error:
-                refused = _REFUSED.search(str(error))
-                if refused is None:
-                    raise
-                self._known = int(refused[1])
-                asked = len(fitting[0])
-                if asked <= 1:
-                    raise LexlipError(
-                        f"the filter has more clauses than the server takes ({self._known}): shorten it, or raise {CLAUSE_LIMIT}."
-                    ) from error
-                fitting, _ = fit_clauses(row, self._known, filter)
-                if len(fitting[0]) >= asked:  # the filter has more clauses than can be seen, such as a text's many words
-                    fitting = row[0][: asked // 2], row[1][: asked // 2]
-        dropped = len(row[0]) - len(fitting[0])
-        said = (
-            f"{dropped} of {len(row[0])} query terms, the lightest, were left out: the server takes no more than {self._known} "
-        )
-        return Asked(answer, fitting, [f"{said}clauses ({CLAUSE_LIMIT})."] if dropped else [])
+    meta: IndexMeta
+    dialect: Dialect
+    at: float
 
 
 class Searcher:
-    """Searches one index with one model; a rebuild that puts another index behind the name is noticed at the next search."""
+    """Searches one index with one model; several threads may use one at a time.
+
+    A rebuild that puts another index behind the name is noticed at the next search. An index of the same name, made by another
+    model after somebody deleted the first, is noticed by the next search that comes `TRUSTED_SECONDS` after the last look.
+    """
 
     def __init__(
         self,
@@ -231,17 +198,16 @@ class Searcher:
         encoder: Encoder,
         index: str | None = None,
         form: QueryForm | None = None,
-        *,
-        limit: ClauseLimit | None = None,
     ) -> None:
-        """`form` overrides the query that suits the server; `limit` is what is known of its limit of clauses already.
+        """`form` overrides the query that suits the server.
 
         Raises `LexlipError` for an unknown or foreign index, `ModelMismatchError` for one made with another model, `UsageError`
         for a form that the server or the index does not have.
         """
         self.engine, self.encoder, self.index, self._form = engine, encoder, index_name(index), form
-        self._limit = limit or ClauseLimit()
+        self.limit = ClauseLimit()
         self._window = MOST_HITS
+        self._seen: Standing | None = None
         self._look()
 
     def by_text(self, text: str, k: int = 10) -> SearchResult:
@@ -260,73 +226,73 @@ class Searcher:
 
         Raises `ModelMismatchError` where the index was meanwhile rebuilt with another model.
         """
-        folds = not all and self.meta.kind == "picture"
-        found = self.survive_swap(lambda: self._ask(subject.row, k, filter, folds))
-        lexicon, with_caption = self.encoder.model.lexicon, self.meta.kind == "text"
+        asked, found = self.survive_swap(lambda standing: self._ask(standing, subject.row, k, filter, all))
+        terms, text = asked_terms(found.row, self.encoder.model.lexicon), asked.meta.kind == "text"
         ranked = found.answer["hits"]["hits"]
-        hits = [
-            read_hit(hit, found.row, lexicon, with_caption=with_caption, duplicates=others)
-            for hit, others in (fold(ranked, k) if folds else ((hit, 0) for hit in ranked))
-        ]
+        chosen = ((hit, 0) for hit in ranked) if all or text else fold(ranked, k)
+        hits = [read_hit(hit, terms, with_caption=text, duplicates=others) for hit, others in chosen]
         total_ms = 1000 * (time.perf_counter() - subject.started)
-        if self.meta.write_once and hits:
-            hits = self._with_terms(hits, found.row)
+        if asked.meta.write_once and hits and not hits[0].terms:
+            hits = self._with_terms(hits, found.row, asked.dialect)
         took_ms = int(found.answer["took"])
         return SearchResult(subject.name, self.index, self.encoder.model.identity, took_ms, total_ms, hits, found.notes)
 
-    def _with_terms(self, hits: Sequence[Hit], row: Row) -> list[Hit]:
+    def _with_terms(self, hits: Sequence[Hit], row: Row, dialect: Dialect) -> list[Hit]:
         """Hits of an index that keeps no terms in `_source`, with those that the engine says gave the score: one more request."""
         lexicon, terms = self.encoder.model.lexicon, {}
+        asked = asked_terms(row, lexicon)
         for some in batched(hits, EXPLAINED_AT_ONCE):
-            body, params = explain_request(row, lexicon, [hit.id for hit in some], self.dialect)
+            body, params = explain_request(row, lexicon, [hit.id for hit in some], dialect)
             answer = self.engine.search(self.index, body, **params)
-            terms.update({hit["_id"]: explained_terms(hit, row, lexicon) for hit in answer["hits"]["hits"]})
+            terms.update({hit["_id"]: explained_terms(hit, asked) for hit in answer["hits"]["hits"]})
         return [replace(hit, terms=terms.get(hit.id, [])) for hit in hits]
 
-    def survive_swap(self, ask: Callable[[], Asked]) -> Asked:
-        """What `ask` finds, asked once more where another index came to stand behind the name meanwhile; raises as `search`."""
-        found = None
+    def survive_swap(self, ask: Callable[[Standing], Asked]) -> tuple[Standing, Asked]:
+        """What `ask` finds in what stands behind the name, which is given with it, and to `ask`.
+
+        Asked once more where another index came to stand there meanwhile; raises as `search`.
+        """
+        standing = self.standing()
         try:
-            found = ask()
+            found = ask(standing)
         except EngineUnreachableError:
             raise
         except LexlipError:
-            if not self._moved():
+            now = self._look()
+            if now.meta == standing.meta:
                 raise
-        if found is None or (self._may_be_elsewhere(found.answer) and self._moved()):
-            found = ask()
-        return found
+        else:
+            if not _may_be_elsewhere(found.answer, standing) or (now := self._look()).meta == standing.meta:
+                return standing, found
+        return now, ask(now)
 
-    def _look(self) -> None:
+    def standing(self) -> Standing:
+        """What stands behind the name, as seen a moment ago, or asked now; raises as `__init__`."""
+        seen = self._seen
+        return seen if seen is not None and time.monotonic() - seen.at < TRUSTED_SECONDS else self._look()
+
+    def _look(self) -> Standing:
         """Read what the index says of itself; raises as `__init__`."""
-        self.meta = read_index_meta(self.engine, self.index)
-        self.meta.require_model(self.encoder.model)
-        self.dialect = dialect_for(self.engine.server, self.meta.field_type, self._form)
+        self._seen, at = None, time.monotonic()  # where this raises, the next search asks again
+        meta = read_index_meta(self.engine, self.index)
+        meta.require_model(self.encoder.model)
+        self._seen = seen = Standing(meta, dialect_for(self.engine.server, meta.field_type, self._form), at)
+        return seen
 
-    def _moved(self) -> bool:
-        """Whether another index stands behind the name by now, perhaps of another field; raises where it has another model."""
-        asked = self.meta.index
-        self._look()
-        return self.meta.index != asked
-
-    def _may_be_elsewhere(self, answer: JsonObject) -> bool:
-        hits = answer["hits"]["hits"]
-        return not hits or any(hit["_index"] != self.meta.index for hit in hits)
-
-    def _ask(self, whole: Row, k: int, filter: Filter | None, folds: bool) -> Asked:
-        """What the server answers: k hits, or with `folds` as many as have k groups among them."""
-        own = "caption" if self.meta.kind == "text" else "duplicate_group"
-        fields: Sequence[str] = ("path", "collection", "terms", own)
+    def _ask(self, standing: Standing, whole: Row, k: int, filter: Filter | None, all: bool) -> Asked:
+        """What the server answers: k hits, or, of pictures, unless `all` are wanted, as many as have k groups among them."""
+        kind, dialect, lexicon = standing.meta.kind, standing.dialect, self.encoder.model.lexicon
+        folds = not all and kind == "picture"
         size = max(k, min(k + max(FEW_DUPLICATES, k // 4), self._window)) if folds else k
         took = 0
 
         def send(row: Row) -> JsonObject:
-            body = search_body(row, self.encoder.model.lexicon, size, dialect=self.dialect, fields=fields, filter=filter)
-            return self.engine.search(self.index, body)
+            body, params = hits_request(row, lexicon, size, kind, dialect=dialect, filter=filter)
+            return self.engine.search(self.index, body, **params)
 
         while True:
             try:
-                found = self._limit.ask(whole, send, filter)
+                found = self.limit.ask(whole, send, filter)
             except LexlipError as error:
                 smaller = _WINDOW.search(str(error))
                 if smaller is None or size == k:
@@ -340,3 +306,8 @@ class Searcher:
             if enough or len(hits) < size or size >= self._window:
                 return Asked({**found.answer, "took": took}, found.row, found.notes)
             size = min(4 * size, self._window)
+
+
+def _may_be_elsewhere(answer: JsonObject, standing: Standing) -> bool:
+    hits = answer["hits"]["hits"]
+    return not hits or any(hit["_index"] != standing.meta.index for hit in hits)

@@ -7,7 +7,6 @@ A query's weights are, for each term, the maximum over its pieces' rows: the sam
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from safetensors.numpy import load_file
 
 from lexlip_es.encoders.tokens import open_tokenizer, token_ids
@@ -36,10 +35,10 @@ class TableEncoder:
         """Weights of B texts, `origins` = the position of the piece whose row won."""
         rows, origins = [], []
         for ids in token_ids(self._tokenizer, texts):
-            best: dict[int, tuple[np.float32, int]] = {}
+            best: dict[int, tuple[float, int]] = {}
             for position, piece in enumerate(ids):
                 start, end = self._indptr[piece], self._indptr[piece + 1]
-                for term, weight in zip(self._terms[start:end].tolist(), self._weights[start:end], strict=True):
+                for term, weight in zip(self._terms[start:end].tolist(), self._weights[start:end].tolist(), strict=True):
                     if term not in best or weight > best[term][0]:
                         best[term] = (weight, position)
             rows.append((list(best), [weight for weight, _ in best.values()]))

@@ -43,7 +43,9 @@ def search_answer(server: str, answer: Any) -> JsonObject:
     if hits is None or _of(found, "took", int) is None:
         raise UnreadableAnswerError(server)
     for hit in hits:
-        if not isinstance(hit, dict) or not isinstance(hit.get("_source", {}), dict):
+        if not isinstance(hit, dict) or not all(isinstance(hit.get(part, {}), dict) for part in ("_source", "fields")):
+            raise UnreadableAnswerError(server)
+        if not all(isinstance(values, list) for values in hit.get("fields", {}).values()):
             raise UnreadableAnswerError(server)
         if hit.get("_score") is not None:
             hit["_score"] = _finite(server, hit["_score"])

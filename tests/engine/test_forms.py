@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from lexlip_es.clause_limit import ClauseLimit
 from lexlip_es.dialects import Dialect, FieldType, QueryForm, dialect_for, family_for
 from lexlip_es.documents import features
 from lexlip_es.encoders import load_encoder
@@ -19,8 +20,17 @@ from lexlip_es.lexicon import Lexicon
 from lexlip_es.loading import Run
 from lexlip_es.mappings import IndexMeta, index_body, index_meta, model_template
 from lexlip_es.model_folder import ModelFolder, starter_path
-from lexlip_es.queries import Filter, exact_shares, explain_request, search_body
-from lexlip_es.searching import ClauseLimit, Searcher, Subject
+from lexlip_es.queries import (
+    Filter,
+    asked_terms,
+    exact_shares,
+    explain_request,
+    hits_request,
+    read_hit,
+    search_body,
+    term_shares,
+)
+from lexlip_es.searching import Searcher, Subject
 from lexlip_es.texts import TextFile
 from lexlip_es.weights import Row, SparseWeights, prepare_documents, prepare_queries, reference_scores
 from tests.servers import MATRIX, Server, on_servers
@@ -151,6 +161,22 @@ def test_the_engine_s_own_shares_add_up_to_its_score(asked: Asked, lexicon: Lexi
             stored = features(asked.documents.row(int(hit["_id"])), lexicon)
             assert shares == {name: np.float32(query[name]) * np.float32(stored[name]) for name in query.keys() & stored.keys()}
             assert np.float32(sum(map(float, shares.values()))) == np.float32(hit["_score"])
+
+
+def test_every_hit_says_its_terms_exactly_whatever_it_is_asked_by(asked: Asked, lexicon: Lexicon) -> None:
+    everything: Filter = {"bool": {"must_not": {"ids": {"values": ["none"], "_name": "dog"}}}}
+    for dialect in asked.dialects:
+        for i, filter in ((i, filter) for i in range(20) for filter in (None, everything)):
+            row = asked.queries.row(i)
+            body, params = hits_request(row, lexicon, 20, "picture", dialect=dialect, filter=filter)
+            hits = [
+                read_hit(hit, asked_terms(row, lexicon)) for hit in asked.engine.search(INDEX, body, **params)["hits"]["hits"]
+            ]
+            assert len(hits) == min(20, np.count_nonzero(asked.expected[i]))
+            for hit in hits:
+                stored = features(asked.documents.row(int(hit.id)), lexicon)
+                assert hit.terms == term_shares(asked_terms(row, lexicon), stored), dialect.form
+                assert np.float32(sum(share.contribution for share in hit.terms)) == np.float32(hit.score)
 
 
 def test_a_query_of_any_length_is_answered_and_says_what_was_cut(asked: Asked, lexicon: Lexicon) -> None:

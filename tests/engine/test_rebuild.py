@@ -43,7 +43,7 @@ def test_a_searcher_made_before_a_rebuild_notices_it(house: House) -> None:
     searcher = Searcher(house.engine, load_encoder(house.model), ALIAS)
     house.rebuild(run=house.run(terms=2))
     found = searcher.by_text("green")
-    assert found.hits[0].path == "green.png" and searcher.meta.index == SECOND
+    assert found.hits[0].path == "green.png" and searcher.standing().meta.index == SECOND
     house.rebuild(house.newer)
     with pytest.raises(ModelMismatchError, match="lexlip-es rebuild"):
         searcher.by_text("green")

@@ -11,9 +11,11 @@ from lexlip_es.dialects import Dialect, QueryForm
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.lexicon import Lexicon, feature_name
 from lexlip_es.queries import (
+    asked_terms,
     exact_shares,
     explain_request,
     fit_clauses,
+    hits_request,
     query_string,
     ranking_body,
     read_hit,
@@ -150,7 +152,7 @@ def test_another_field_can_be_asked() -> None:
 def test_the_shares_of_the_terms_add_up_to_the_score(query: dict[int, float], picture: dict[int, float]) -> None:
     asked, document = batch(query), prepare_documents(batch(picture), 20)
     stored = {LEXICON.name(int(term)): float(weight) for term, weight in zip(*document.row(0), strict=True)}
-    shares = term_shares(asked.row(0), stored, LEXICON)
+    shares = term_shares(asked_terms(asked.row(0), LEXICON), stored)
     assert {share.piece for share in shares} == {LEXICON.pieces[term] for term in query.keys() & picture.keys()}
     assert np.float32(sum(share.contribution for share in shares)) == reference_scores(asked, document)[0, 0]
     assert [share.contribution for share in shares] == sorted((share.contribution for share in shares), reverse=True)
@@ -163,7 +165,7 @@ def test_a_hit_reads_as_the_contract_gives_it() -> None:
         "_score": 1.5,
         "_source": {"path": "a/dog.jpg", "collection": "/photos", "terms": {"dog": 0.75}},
     }
-    hit = read_hit(answer, row, LEXICON)
+    hit = read_hit(answer, asked_terms(row, LEXICON))
     assert hit.to_json() == {
         "id": "ab",
         "path": "a/dog.jpg",
@@ -175,9 +177,43 @@ def test_a_hit_reads_as_the_contract_gives_it() -> None:
     assert hit.full_path == "/photos/a/dog.jpg"
 
 
+@given(rows, rows)
+def test_a_hit_whose_terms_the_server_names_reads_like_one_with_its_stored_document(
+    query: dict[int, float], picture: dict[int, float]
+) -> None:
+    asked, document = batch(query), prepare_documents(batch(picture), 20)
+    stored = {LEXICON.name(int(term)): float(weight) for term, weight in zip(*document.row(0), strict=True)}
+    place = {"path": "a/dog.jpg", "collection": "/photos", "duplicate_group": "ff"}
+    terms = asked_terms(asked.row(0), LEXICON)
+    unpacked = read_hit({"_id": "ab", "_score": 1.5, "_source": place | {"terms": stored}}, terms)
+    named = {share.piece: np.format_float_scientific(np.float32(share.contribution)) for share in unpacked.terms}
+    answer = {
+        "_id": "ab",
+        "_score": 1.5,
+        "fields": {field: [value] for field, value in place.items()},
+        "matched_queries": {feature_name(piece): float(digits) for piece, digits in named.items()} | {"of a filter": 1.0},
+    }
+    assert read_hit(answer, terms) == unpacked
+
+
+def test_shares_are_asked_of_the_server_where_it_says_them_and_nothing_else_has_a_name() -> None:
+    row = batch({30: 2.0, 32: 1.0}).row(0)
+    body, params = hits_request(row, LEXICON, 20, "picture")
+    assert (body["size"], body["_source"], params) == (20, False, {"include_named_queries_score": True})
+    assert [clause["rank_feature"]["_name"] for clause in body["query"]["bool"]["should"]] == ["dog", "%2E"]
+    unpacked = [
+        hits_request(row, LEXICON, 20, "text"),
+        hits_request(row, LEXICON, 20, "picture", filter={"term": {"folder": {"value": "a", "_name": "dog"}}}),
+        hits_request(row, LEXICON, 20, "picture", dialect=Dialect("rank_features", "rank_feature", named_scores=False)),
+        hits_request(row, LEXICON, 20, "picture", dialect=Dialect("sparse_vector", "sparse_vector")),
+    ]
+    for body, params in unpacked:
+        assert "terms" in body["_source"] and params == {} and '"_name": "%2E"' not in json.dumps(body)
+
+
 @pytest.mark.parametrize("source", [None, {}, {"terms": {}}])
 def test_a_server_that_leaves_fields_out_loses_no_hit(source: object) -> None:
-    hit = read_hit({"_id": "ab", "_score": "1.5", "_source": source}, batch({1: 1.0}).row(0), LEXICON)
+    hit = read_hit({"_id": "ab", "_score": "1.5", "_source": source}, asked_terms(batch({1: 1.0}).row(0), LEXICON))
     assert (hit.id, hit.path, hit.score, hit.terms) == ("ab", "", 1.5, [])
 
 

@@ -1,0 +1,63 @@
+"""How many clauses a server takes in a query, and what is asked of it when a query has more."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lexlip_es.engines.cluster import CLAUSE_LIMIT
+from lexlip_es.engines.protocol import JsonObject
+from lexlip_es.errors import LexlipError
+from lexlip_es.queries import Filter, fit_clauses
+from lexlip_es.weights import Row
+
+# In the refusals of every version: "maxClauseCount is set to 1024", "... too many nested clauses; maxClauseCount is set to 1024"
+_REFUSED = re.compile(r"maxClauseCount is set to (\d+)")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a server answered, to which row (what was left of the one given), and what a person should know about that."""
+
+    answer: JsonObject
+    row: Row
+    notes: list[str]
+
+
+class ClauseLimit:
+    """How many clauses a server takes in a query: not known before it refuses one, and remembered from then on.
+
+    The refusal says the number. Settings are not asked: few users may read them, and nearly no query comes near the limit.
+    """
+
+    def __init__(self) -> None:
+        self._known: int | None = None
+
+    def ask(self, row: Row, send: Callable[[Row], JsonObject], filter: Filter | None = None) -> Asked:
+        """What `send` answers to the row, cut to its heaviest terms as far as the server demands it.
+
+        filter: what `send` adds to the query. Raises `LexlipError` where that alone is too much for the server, and what
+        `send` raises.
+        """
+        fitting, _ = fit_clauses(row, self._known, filter)
+        while True:
+            try:
+                answer = send(fitting)
+                break
+            except LexlipError as error:
+                refused = _REFUSED.search(str(error))
+                if refused is None:
+                    raise
+                self._known = int(refused[1])
+                asked = len(fitting[0])
+                if asked <= 1:
+                    raise LexlipError(
+                        f"the filter has more clauses than the server takes ({self._known}): shorten it, or raise {CLAUSE_LIMIT}."
+                    ) from error
+                fitting, _ = fit_clauses(row, self._known, filter)
+                if len(fitting[0]) >= asked:  # the filter has more clauses than can be seen, such as a text's many words
+                    fitting = row[0][: asked // 2], row[1][: asked // 2]
+        dropped = len(row[0]) - len(fitting[0])
+        said = (
+            f"{dropped} of {len(row[0])} query terms, the lightest, were left out: the server takes no more than {self._known} "
+        )
+        return Asked(answer, fitting, [f"{said}clauses ({CLAUSE_LIMIT})."] if dropped else [])
