@@ -6,8 +6,9 @@
 Each round asks every caption in every way, in turn, so that the machine's moods touch all of them alike: through the Python API,
 the same after a pause (see `searching.TRUSTED_SECONDS`), the awaited API, the engine's client with the request prepared, and
 bare, which is that request's bytes over one kept connection of `http.client`, its answer read and not parsed. The request is the
-one that the API itself sends for the caption. What the API costs more is told twice: as the difference of the medians, and as
-the median of the differences of each caption in each round.
+one that the API itself sends for the caption. What the API costs more is told three times: as the difference of the medians, as
+the median of the differences of each caption in each round, and as this process's own processor time, which holds on a machine
+that has other work too.
 
 `steps` times alone, each with what the one before it gave: encoding, the request's bytes, the client's way there and back,
 parsing, reading hits. `took` is the engine's own time, in whole milliseconds. `fetches` compares ways to ask the same query for
@@ -43,7 +44,8 @@ from lexlip_es.weights import Row
 K, BESIDE = 10, 10
 FIELDS = ("path", "collection", "terms", "duplicate_group")
 JSON = {"content-type": "application/json"}
-Times = dict[str, list[float]]
+Times = dict[str, list[tuple[float, float]]]
+"""Milliseconds by the clock, and of them this process's own processor time, which other work on the machine hardly touches."""
 
 
 class Bare:
@@ -64,9 +66,9 @@ class Bare:
 
 def timed(times: Times, name: str, ask: Callable[[], Any]) -> Any:
     """What it gives; its milliseconds are kept under the name."""
-    started = time.perf_counter()
+    started, began = time.perf_counter(), time.process_time()
     found = ask()
-    times.setdefault(name, []).append(1000 * (time.perf_counter() - started))
+    times.setdefault(name, []).append((1000 * (time.perf_counter() - started), 1000 * (time.process_time() - began)))
     return found
 
 
@@ -123,9 +125,10 @@ def beside_bare(index: PictureIndex, url: str, texts: Sequence[str], rounds: int
         loop.close()
     found: dict[str, Any] = {name: quantiles(of) for name, of in times.items()}
     for name in found:
-        more = [one - other for one, other in zip(times[name], times["bare"], strict=True)]
+        more = [one - other for (one, _), (other, _) in zip(times[name], times["bare"], strict=True)]
         found[name]["more than bare at p50"] = round(found[name]["p50"] - found["bare"]["p50"], 2)
         found[name]["median of differences"] = round(statistics.median(more), 2)
+        found[name]["more CPU of ours"] = round(found[name]["own CPU p50"] - found["bare"]["own CPU p50"], 2)
     return found
 
 
@@ -157,7 +160,11 @@ def steps(index: PictureIndex, texts: Sequence[str], rounds: int) -> dict[str, A
             hits = parsed["hits"]["hits"][:K]
             timed(times, "read hits", lambda hits=hits, row=row: read(hits, row, lexicon))  # type: ignore[misc]
     found: dict[str, Any] = {name: quantiles(of) for name, of in times.items()}
-    return {**found, "engine's took": quantiles(took), "bytes of an answer": {"p50": statistics.median(length)}}
+    return {
+        **found,
+        "engine's took": quantiles([(one, 0.0) for one in took]),
+        "bytes of an answer": {"p50": statistics.median(length)},
+    }
 
 
 def fetch_forms(row: Row, index: PictureIndex, dialect: Dialect) -> dict[str, tuple[dict[str, Any], str]]:
@@ -204,10 +211,11 @@ def fetches(index: PictureIndex, url: str, texts: Sequence[str], rounds: int) ->
     return {name: quantiles(of) for name, of in in_turn(ways, len(texts), rounds).items()}
 
 
-def quantiles(milliseconds: Sequence[float]) -> dict[str, float]:
-    """p50, p95 and p99."""
-    cuts = statistics.quantiles(milliseconds, n=100, method="inclusive")
-    return {f"p{percent}": round(cuts[percent - 1], 2) for percent in (50, 95, 99)}
+def quantiles(times: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """p50, p95 and p99 by the clock, and the median of this process's own processor time."""
+    cuts = statistics.quantiles([by_clock for by_clock, _ in times], n=100, method="inclusive")
+    own = round(statistics.median(own for _, own in times), 2)
+    return {**{f"p{percent}": round(cuts[percent - 1], 2) for percent in (50, 95, 99)}, "own CPU p50": own}
 
 
 def measure(index: PictureIndex, url: str, texts: Sequence[str], rounds: int, compare: bool) -> dict[str, Any]:
