@@ -29,6 +29,7 @@ from benchmarks.versus.vectors import collection_of, collection_options
 from lexlip_es.weights import SparseWeights
 
 ASKED = (Asking("table", 8), Asking("table", 32))
+PLAN = Plan(rounds=3, clients=(), throughput_rounds=0, right=300)
 PROJECTED = 128  # dimensions in which pictures are compared for their order
 
 
@@ -81,7 +82,7 @@ def main() -> None:
             )
             for one in chosen
         ]
-        found = measure(collection, builds, Plan(clients=(), throughput_rounds=0), say=partial(print, file=sys.stderr))
+        found = measure(collection, builds, PLAN, say=partial(print, file=sys.stderr))
     if options.out:
         options.out.write_text(json.dumps(found) + "\n")
     print(
