@@ -146,6 +146,8 @@ def contests(result: Mapping[str, Any]) -> list[Contest]:
     """Every measure that both sides have: on one thread, one shard; of random vectors times and bytes alone."""
     found = rows(result)
     engine, dense = ours(found), [row for row in found if row.side == "dense"]
+    if not engine or not dense:
+        return []
     k, told, random = result["plan"]["k"], [], any(row.times_only for row in dense)
     for measure in MEASURES:
         for recall in () if random else measure.recalls:

@@ -193,3 +193,8 @@ def test_fewer_queries_than_are_wanted_are_all_asked() -> None:
     (system,) = measure(collection, [flat], replace(PLAN, seconds=0))["systems"]
     assert np.shape(system["ways"][0]["ms"]) == (2, 3)
     assert system["ways"][0]["queries_per_second"] == {"1": [], "2": [], "4": []}
+
+
+def test_where_one_side_was_not_measured_the_other_has_not_won() -> None:
+    alone = measure(small_collection(20), [flat], PLAN)
+    assert contests(alone) == where_dense_wins([alone]) == []
