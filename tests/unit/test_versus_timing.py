@@ -70,7 +70,7 @@ def test_a_client_that_fails_is_no_throughput() -> None:
     before = threading.active_count()
     with pytest.raises(RuntimeError, match="client has failed"):
         throughput(_Broken(), range(2), 4, 1, 5.0)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_the_exact_ranking_is_that_of_all_terms_at_any_number_of_pictures() -> None:
