@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.made_pictures import make_pictures, make_small_model
+from benchmarks.options import tell
 from lexlip_es.cli.common import say
 from lexlip_es.engines import ConnectionSettings, Engine, connect
 from tests.servers.restarting import RestartingNode
@@ -247,10 +248,7 @@ def main() -> None:
         },
         "kills": [asdict(kill) for kill in kills],
     }
-    text = json.dumps(result, indent=2)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n")
+    tell(result, options.out)
     sys.exit(not all(kill.harmless for kill in kills))
 
 

@@ -16,7 +16,6 @@ changes nothing (`read_holdings`, and a comparison with each file's path, size a
 """
 
 import argparse
-import json
 import os
 import statistics as middle
 import time
@@ -34,6 +33,7 @@ import numpy as np
 from benchmarks.loading_variants import compare_variants
 from benchmarks.made_documents import COLLECTION, ROOT, Statistics, made_documents, made_file
 from benchmarks.markdown import table
+from benchmarks.options import tell
 from benchmarks.sending import connected, disk_bytes, send
 from lexlip_es.changes import Comparison, Same
 from lexlip_es.duplicates import group_duplicates
@@ -214,10 +214,7 @@ def main() -> None:
             found["duplicates"] = alone(group)
     finally:
         free(engine)
-    text = json.dumps(found, indent=2)
-    if options.out:
-        options.out.write_text(text + "\n")
-    print(text)
+    tell(found, options.out)
     for part in found.values():
         if isinstance(part, list):
             print("\n" + table(part))

@@ -1,7 +1,10 @@
-"""Options that the measurements on captioned pictures share."""
+"""What measurements share: the options of those on captioned pictures, and telling what was found."""
 
 import argparse
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 def captioned_pictures(about: str | None) -> argparse.ArgumentParser:
@@ -12,3 +15,11 @@ def captioned_pictures(about: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--files", type=Path, required=True)
     parser.add_argument("--model", type=Path)
     return parser
+
+
+def tell(found: Mapping[str, Any], out: Path | None) -> None:
+    """Print it as JSON, and write it to `out` where that is given."""
+    text = json.dumps(found, indent=2)
+    if out:
+        out.write_text(text + "\n")
+    print(text)

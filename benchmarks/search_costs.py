@@ -18,7 +18,6 @@ The server is that of LEXLIP_ES_URL, or the embedded one.
 
 import argparse
 import asyncio
-import http.client
 import json
 import os
 import statistics
@@ -27,10 +26,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import urlsplit
 
+from benchmarks.bare import Bare
 from benchmarks.loading import ALIAS, free, learn, load
 from benchmarks.markdown import table
+from benchmarks.options import tell
 from benchmarks.sending import connected
 from lexlip_es import AsyncPictureIndex, PictureIndex, searching
 from lexlip_es.captions import read_captions, read_names
@@ -43,25 +43,8 @@ from lexlip_es.weights import Row
 
 K, BESIDE = 10, 10
 FIELDS = ("path", "collection", "terms", "duplicate_group")
-JSON = {"content-type": "application/json"}
 Times = dict[str, list[tuple[float, float]]]
 """Milliseconds by the clock, and of them this process's own processor time, which other work on the machine hardly touches."""
-
-
-class Bare:
-    """One kept connection without a client."""
-
-    def __init__(self, url: str) -> None:
-        where = urlsplit(url)
-        self._connection = http.client.HTTPConnection(where.hostname or "", where.port)
-
-    def send(self, target: str, body: bytes) -> bytes:
-        """The answer's bytes."""
-        self._connection.request("POST", target, body, JSON)
-        answer = self._connection.getresponse()
-        content = answer.read()
-        assert answer.status == 200, content
-        return content
 
 
 def timed(times: Times, name: str, ask: Callable[[], Any]) -> Any:
@@ -264,10 +247,7 @@ def main() -> None:
                     found["made"] = measure(made, url, texts, options.rounds, options.fetches)
             finally:
                 free(engine)
-    text = json.dumps(found, indent=2)
-    if options.out:
-        options.out.write_text(text + "\n")
-    print(text)
+    tell(found, options.out)
     for name in ("real", "made"):
         for part in ("beside bare", "steps", "fetches"):
             if part in found.get(name, {}):

@@ -20,6 +20,7 @@ from lexlip_es.names import index_name
 from lexlip_es.pixels import Pixels
 from lexlip_es.queries import (
     MOST_HITS,
+    AskedTerms,
     Filter,
     Hit,
     asked_terms,
@@ -233,14 +234,13 @@ class Searcher:
         hits = [read_hit(hit, terms, with_caption=text, duplicates=others) for hit, others in chosen]
         total_ms = 1000 * (time.perf_counter() - subject.started)
         if asked.meta.write_once and hits and not hits[0].terms:
-            hits = self._with_terms(hits, found.row, asked.dialect)
+            hits = self._with_terms(hits, found.row, terms, asked.dialect)
         took_ms = int(found.answer["took"])
         return SearchResult(subject.name, self.index, self.encoder.model.identity, took_ms, total_ms, hits, found.notes)
 
-    def _with_terms(self, hits: Sequence[Hit], row: Row, dialect: Dialect) -> list[Hit]:
+    def _with_terms(self, hits: Sequence[Hit], row: Row, asked: AskedTerms, dialect: Dialect) -> list[Hit]:
         """Hits of an index that keeps no terms in `_source`, with those that the engine says gave the score: one more request."""
         lexicon, terms = self.encoder.model.lexicon, {}
-        asked = asked_terms(row, lexicon)
         for some in batched(hits, EXPLAINED_AT_ONCE):
             body, params = explain_request(row, lexicon, [hit.id for hit in some], dialect)
             answer = self.engine.search(self.index, body, **params)

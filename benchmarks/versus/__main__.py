@@ -40,7 +40,6 @@ from benchmarks.versus.vectors import collection_of, collection_options
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines.node.places import Places
 from lexlip_es.errors import LexlipError
-from lexlip_es.evaluating import read_captioned_pictures
 from lexlip_es.model_folder import open_model
 
 SMALL_SIZES = (0, 10_000)  # the sample alone, and ten times as many
@@ -87,11 +86,11 @@ def parser() -> argparse.ArgumentParser:
 def run_measure(options: argparse.Namespace, command: str) -> None:
     """One size of real data."""
     plan = Plan(**{field.name: getattr(options, field.name) for field in fields(Plan) if field.name != "clients"})
-    collection = one_caption_each(collection_of(options), plan.seed)
-    data, model = read_captioned_pictures(options.images, options.captions, options.files), open_model(options.model)
-    captions: list[list[str]] = [[] for _ in data.names]
-    for text, picture in zip(data.texts, data.gold, strict=True):
-        captions[picture].append(text.text)
+    whole, model = collection_of(options), open_model(options.model)
+    collection = one_caption_each(whole, plan.seed)
+    captions: list[list[str]] = [[] for _ in range(1 + int(whole.gold.max()))]
+    for text, picture in zip(whole.texts, whole.gold.tolist(), strict=True):
+        captions[picture].append(text)
     encoders: dict[Side, EncodeText] = {}
     for side in ("table", "tower"):
         encoder = load_encoder(model, text=side)

@@ -7,14 +7,12 @@ at all is measured by these. It says nothing of whether the model is right: that
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.versus.collection import AT_ONCE, Collection
+from benchmarks.versus.collection import AT_ONCE, Collection, as_matrix
 from benchmarks.versus.system import Side
-from lexlip_es.weights import SparseWeights
 
 _SPARE = 4  # times k are kept, so that what shares the last place is among them
 _ROUNDING = 1e-6  # of a score: sums of float32 in another order
@@ -65,10 +63,4 @@ def _scores(collection: Collection, side: Side, queries: Sequence[int]) -> Itera
     weights = texts.to_dense(len(collection.lexicon)).T.astype(np.float64)  # (V, Q)
     for start in range(0, len(collection), AT_ONCE):
         pictures = collection.pictures.part(start, start + AT_ONCE).normalise()
-        yield start, (_matrix(pictures, len(collection.lexicon)) @ weights).T
-
-
-def _matrix(weights: SparseWeights, terms: int) -> Any:
-    from scipy.sparse import csr_array
-
-    return csr_array((weights.weights.astype(np.float64), weights.terms, weights.indptr), shape=(len(weights), terms))
+        yield start, (as_matrix(pictures, len(collection.lexicon)).astype(np.float64) @ weights).T

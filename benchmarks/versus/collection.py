@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +50,26 @@ class Collection:
         return replace(
             self,
             texts=tuple(self.texts[i] for i in chosen),
-            table_queries=SparseWeights.from_rows([self.table_queries.row(i) for i in chosen]),
-            tower_queries=SparseWeights.from_rows([self.tower_queries.row(i) for i in chosen]),
+            table_queries=rows_of(self.table_queries, chosen),
+            tower_queries=rows_of(self.tower_queries, chosen),
             dense_queries=self.dense_queries[chosen],
             gold=self.gold[chosen],
         )
+
+
+def rows_of(weights: SparseWeights, numbers: NDArray[np.int64]) -> SparseWeights:
+    """These rows, in this order."""
+    return SparseWeights.from_rows([weights.row(i) for i in numbers])
+
+
+def by_term_id(weights: SparseWeights) -> SparseWeights:
+    """The rows with ascending term ids instead of descending weights, as other programs want them."""
+    order = np.lexsort((weights.terms, np.repeat(np.arange(len(weights)), weights.counts)))
+    return SparseWeights(weights.indptr, weights.terms[order], weights.weights[order])
+
+
+def as_matrix(weights: SparseWeights, terms: int) -> Any:
+    """SciPy's sparse array (B, V) of B rows over `terms` ones; the arrays are not copied."""
+    from scipy.sparse import csr_array
+
+    return csr_array((weights.weights, weights.terms, weights.indptr), shape=(len(weights), terms))

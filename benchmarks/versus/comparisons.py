@@ -125,17 +125,13 @@ class Measure:
         return (max if self.more else min)(measured, key=self.of, default=None)
 
 
-def _rate(row: Row) -> float:
-    return max((rate.median for clients in row.way["queries_per_second"] if (rate := row.rate(int(clients)))), default=0.0)
-
-
 def _right(depth: int) -> Callable[[Row], float]:
     return lambda row: row.right(depth) or 0.0
 
 
 MEASURES = (
     Measure("p50 in ms", lambda row: row.p50, recalls=RECALLS),
-    Measure("queries a second", _rate, more=True, recalls=(RECALL_WANTED,)),
+    Measure("queries a second", lambda row: row.highest_rate or 0.0, more=True, recalls=(RECALL_WANTED,)),
     Measure("bytes a picture of the whole index", lambda row: row.bytes, recalls=(RECALLS[0], RECALL_WANTED)),
     Measure("seconds to build", lambda row: float(row.system["cost"]["seconds"]), recalls=(RECALL_WANTED,)),
 )

@@ -45,7 +45,7 @@ def grow(collection: Collection, size: int, seed: int = 0, sources: NDArray[np.i
         raise ValueError(f"{size} pictures are fewer than the {real} real ones")
     dense = np.empty((size, DENSE_DIM), np.float32)
     dense[:real] = collection.dense[:real]
-    parts, at = [first(collection.pictures, real)], real
+    parts, at = [collection.pictures.part(0, real)], real
     for sparse, vectors in made(collection, size - real, seed, parents_of(collection) if sources is None else sources):
         parts.append(sparse)
         dense[at : at + len(vectors)] = vectors
@@ -58,12 +58,6 @@ def parents_of(collection: Collection) -> NDArray[np.int64]:
     every = np.arange(collection.real)
     unasked = np.setdiff1d(every, collection.gold)
     return unasked if len(unasked) >= LEAST_PARENTS * len(every) else every
-
-
-def first(weights: SparseWeights, count: int) -> SparseWeights:
-    """The first rows of a batch, without copying them and without origins."""
-    end = weights.indptr[count]
-    return SparseWeights(weights.indptr[: count + 1], weights.terms[:end], weights.weights[:end])
 
 
 def made(
@@ -81,7 +75,7 @@ def made(
         sparse = parents.terms_of(one, other, share, random)
         vectors = parents.vectors_of(one, other, share, random)
         needed = min(_BLOCK, count - start)
-        yield first(sparse, needed), vectors[:needed]
+        yield sparse.part(0, needed), vectors[:needed]
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,6 @@ They come in their order through one sender, and each shard is merged into one s
 connection that is kept, whose body was written beforehand but for the number of hits.
 """
 
-import http.client
 import json
 import re
 import time
@@ -13,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
+from benchmarks.bare import Bare
 from benchmarks.made_documents import made_document, number_of
 from benchmarks.resources import family, resident
 from benchmarks.versus import disk
@@ -36,7 +35,6 @@ from tests.servers import Server, start
 HEAP = "2g"  # enough for a million documents of each kind
 PREFIX = "versus"
 FIRST_TERMS = 8  # of a two-phase query: the heaviest, which choose what the others are looked at for
-_HEADERS = {"accept": "application/json", "content-type": "application/json"}
 _EMPTY = np.empty(0, np.int64)
 
 
@@ -69,7 +67,7 @@ class HttpAsker:
     """One connection to an index. `bodies` are requests without `size`, None for a query that asks for nothing."""
 
     def __init__(self, url: str, index: str, bodies: Sequence[Mapping[str, Any] | None]) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=600)
+        self._bare = Bare(url)
         self._path = f"/{index}/_search?allow_partial_search_results=false"
         self._rests = [None if body is None else as_json(body)[1:] for body in bodies]
 
@@ -78,18 +76,13 @@ class HttpAsker:
         rest = self._rests[query]
         if rest is None:
             return Answer(_EMPTY)
-        self._connection.request("POST", self._path, b'{"size":%d,%b' % (k, rest), _HEADERS)
-        response = self._connection.getresponse()
-        text = response.read()
-        if response.status != 200:
-            raise RuntimeError(f"{self._path} answers {response.status}: {text[:300]!r}")
-        answer = json.loads(text)
+        answer = json.loads(self._bare.send(self._path, b'{"size":%d,%b' % (k, rest)))
         numbers = [number_of(_path_of(hit)) for hit in answer["hits"]["hits"]]
         return Answer(np.array(numbers, np.int64), float(answer["took"]))
 
     def close(self) -> None:
         """See `Asker.close`."""
-        self._connection.close()
+        self._bare.close()
 
 
 def _path_of(hit: Mapping[str, Any]) -> str:

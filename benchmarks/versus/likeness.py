@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.markdown import table
-from benchmarks.versus.collection import Collection
+from benchmarks.versus.collection import Collection, rows_of
 from benchmarks.versus.distractors import made
 from benchmarks.versus.vectors import collection_of, collection_options
 from lexlip_es.model_folder import Pruning
@@ -74,12 +74,12 @@ def likeness(
         return Sample(pictures, prepare_documents(pictures, pruning.picture_terms), vectors, own)
 
     samples = {
-        "held out": sample(_chosen(collection.pictures, held), collection.dense[held], place[asking.gold]),
+        "held out": sample(rows_of(collection.pictures, held), collection.dense[held], place[asking.gold]),
         "made": sample(SparseWeights.concat(sparse), np.concatenate(dense), nobody),
     }
     if len(parents) >= len(held):
         real = parents[: len(held)]
-        samples["parents"] = sample(_chosen(collection.pictures, real), collection.dense[real], nobody)
+        samples["parents"] = sample(rows_of(collection.pictures, real), collection.dense[real], nobody)
     figures = {name: _figures(one, samples["held out"], asking, pruning.query_terms) for name, one in samples.items()}
     compared = {"collection": collection.label, "parents": len(parents), "held out and made": len(held)}
     return compared | {"queries": len(asking.gold), **asdict(pruning), "seed": seed, "figures": figures}
@@ -96,10 +96,6 @@ def rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for name, real in figures["held out"].items()
     ]
-
-
-def _chosen(weights: SparseWeights, numbers: NDArray[np.int64]) -> SparseWeights:
-    return SparseWeights.from_rows([weights.row(i) for i in numbers.tolist()])
 
 
 def _figures(sample: Sample, held: Sample, asking: Collection, query_terms: int) -> Figures:

@@ -13,10 +13,9 @@ from benchmarks.versus.collection import Collection
 from benchmarks.versus.encoding import EncodeText, encodings
 from benchmarks.versus.machine import load_average, machine, versions
 from benchmarks.versus.recall import MOST, answers_of, is_measured, right_pictures, times_only
+from benchmarks.versus.results import FORMAT
 from benchmarks.versus.system import Build, Built, Side, Way
 from benchmarks.versus.timing import Say, Timed, throughputs, time_ways
-
-FORMAT = 1
 
 
 @dataclass(frozen=True)

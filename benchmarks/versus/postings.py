@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.markdown import table
 from benchmarks.versus import storing
-from benchmarks.versus.collection import Collection
+from benchmarks.versus.collection import Collection, as_matrix
 from benchmarks.versus.distractors import grow
 from benchmarks.versus.engine_systems import Asking, build_terms, serving
 from benchmarks.versus.measure import Plan, measure
@@ -52,10 +52,8 @@ def variants(collection: Collection, terms: int) -> Iterator[Stored]:
 
 def projected(weights: SparseWeights, terms: int, seed: int = 0) -> NDArray[np.float32]:
     """The pictures (N, 128) as random projections, whose inner products are about those of the weights."""
-    from scipy.sparse import csr_array
-
     directions = np.random.default_rng(seed).standard_normal((terms, PROJECTED), np.float32)
-    found: NDArray[np.float32] = csr_array((weights.weights, weights.terms, weights.indptr), (len(weights), terms)) @ directions
+    found: NDArray[np.float32] = as_matrix(weights, terms) @ directions
     return found
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.resources import resident
 from benchmarks.versus.built import BuiltIndex, OwnAsker
-from benchmarks.versus.collection import Collection
+from benchmarks.versus.collection import Collection, as_matrix, by_term_id
 from benchmarks.versus.system import Answer, Cost, Parameters, Side
 from lexlip_es.weights import SparseWeights, prepare_queries
 
@@ -47,16 +47,15 @@ def build_product(collection: Collection, terms: int, query_terms: Sequence[int]
 
     started = time.perf_counter()
     pictures = SparseWeights.concat([*collection.kept(terms)])
-    size = (len(pictures), len(collection.lexicon))
     before = resident(os.getpid())
-    matrix = csr_array(csr_array((pictures.weights, pictures.terms, pictures.indptr), shape=size).T)
+    matrix = csr_array(as_matrix(pictures, len(collection.lexicon)).T)
     seconds = time.perf_counter() - started
     memory = resident(os.getpid()) - before
     parts = {"weights": matrix.data.nbytes, "pictures": matrix.indices.nbytes, "terms": matrix.indptr.nbytes}
     ways = []
     for count in query_terms:
         asked = prepare_queries(collection.table_queries, count)
-        rows = csr_array((asked.weights, asked.terms, asked.indptr), shape=(len(asked), size[1]))
+        rows = as_matrix(asked, len(collection.lexicon))
         ways.append(ProductWay(matrix, [rows[[i]] for i in range(len(asked))], {"query terms": count}))
     return BuiltIndex("SciPy product", {"picture terms": terms}, Cost(seconds, parts, memory), ways)
 
@@ -89,7 +88,7 @@ def build_seismic(collection: Collection, terms: int, threads: int, cuts: Sequen
     """SEISMIC with its own defaults; bytes are those of its file."""
     import seismic
 
-    pictures = _by_term_id(SparseWeights.concat([*collection.kept(terms)]))
+    pictures = by_term_id(SparseWeights.concat([*collection.kept(terms)]))
     before, started = resident(os.getpid()), time.perf_counter()
     data = seismic.SeismicDataset()
     names = [str(i) for i in range(len(pictures))]
@@ -107,10 +106,3 @@ def build_seismic(collection: Collection, terms: int, threads: int, cuts: Sequen
     ways = [SeismicWay(index, queries, cut, factor) for cut, factor in cuts]
     cost = Cost(seconds, {"index": size}, memory)
     return BuiltIndex("SEISMIC (pyseismic-lsr)", {"picture terms": terms}, cost, ways)
-
-
-def _by_term_id(weights: SparseWeights) -> SparseWeights:
-    """The rows with ascending term ids, as SEISMIC wants them."""
-    rows = np.repeat(np.arange(len(weights)), weights.counts)
-    order = np.lexsort((weights.terms, rows))
-    return SparseWeights(weights.indptr, weights.terms[order], weights.weights[order])

@@ -105,6 +105,12 @@ class Row:
         found = self.way["queries_per_second"].get(str(clients))
         return Spread.of(found) if found else None
 
+    @property
+    def highest_rate(self) -> float | None:
+        """Queries a second with the number of clients that is answered most; None where it was not measured."""
+        rates = [rate.median for clients in self.way["queries_per_second"] if (rate := self.rate(int(clients)))]
+        return max(rates, default=None)
+
     def right(self, depth: int) -> float | None:
         """R@depth in percent."""
         return None if self.way["right"] is None else float(self.way["right"][f"R@{depth}"]["percent"])

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.versus.collection import Collection
+from benchmarks.versus.collection import Collection, by_term_id
 from benchmarks.versus.dense_encoders import random_vectors
-from benchmarks.versus.distractors import first
 from benchmarks.versus.vectors import collection_of, collection_options
 from lexlip_es.errors import LexlipError
 from lexlip_es.model_folder import open_model
@@ -59,7 +58,7 @@ def write_sample(collection: Collection, path: Path, pictures: int, queries: int
         allow_pickle=False,
         vocabulary=np.array(collection.lexicon.hash),
         gold=asking.gold.astype(np.uint16),
-        **_packed("pictures", first(collection.pictures, pictures)),
+        **_packed("pictures", collection.pictures.part(0, pictures)),
         **_packed("table", asking.table_queries),
         **_packed("tower", asking.tower_queries),
     )
@@ -72,10 +71,9 @@ def write_sample(collection: Collection, path: Path, pictures: int, queries: int
 
 def _packed(part: str, weights: SparseWeights) -> dict[str, NDArray[Any]]:
     """Terms ascend within a row, each as its distance from the one before: small numbers, which zip well."""
-    rows = np.repeat(np.arange(len(weights)), weights.counts)
-    order = np.lexsort((weights.terms, rows))
-    terms = weights.terms[order].astype(np.int64)
-    codes = weights.weights[order].view(np.uint32) >> _DROPPED
+    ascending = by_term_id(weights)
+    terms = ascending.terms.astype(np.int64)
+    codes = ascending.weights.view(np.uint32) >> _DROPPED
     steps = np.diff(terms, prepend=0)
     steps[weights.indptr[:-1][weights.counts > 0]] = terms[weights.indptr[:-1][weights.counts > 0]]
     least = codes.min(initial=np.uint32(0xFFFF))

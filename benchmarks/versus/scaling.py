@@ -48,8 +48,8 @@ class Shard:
     @property
     def core_ms(self) -> float:
         """Milliseconds of one core that a query costs in the largest shard measured, where all cores are kept busy."""
-        rates = [rate.median for clients in self.row.way["queries_per_second"] if (rate := self.row.rate(int(clients)))]
-        return 1e3 * self.cores / max(rates) if rates else self.row.p50
+        rate = self.row.highest_rate
+        return 1e3 * self.cores / rate if rate else self.row.p50
 
     def ms(self, pictures: float) -> float:
         """p50 of a shard of this size."""
