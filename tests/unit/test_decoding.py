@@ -203,7 +203,7 @@ def test_a_worker_killed_while_it_had_nothing_to_do_costs_no_picture(tmp_path: P
         assert said(decoders, places) == ["decoded"] * 4
         for pid in decoders.pids:
             os.kill(pid, signal.SIGKILL)
-        assert gone(decoders.pids)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # a zombie's other threads may still hold the pipe open
         assert said(decoders, places) == ["decoded"] * 4
 
 
