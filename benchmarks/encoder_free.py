@@ -20,8 +20,8 @@ from lexlip_es.indexing import index_source
 from lexlip_es.loading import Run
 from lexlip_es.model_folder import open_model
 from lexlip_es.queries import search_body
-from lexlip_es.searching import query_row
 from lexlip_es.sources.folder import PictureFolder
+from lexlip_es.subjects import query_row
 from tests.servers import start
 
 INDEX = "pictures"

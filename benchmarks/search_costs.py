@@ -38,7 +38,7 @@ from lexlip_es.dialects import Dialect
 from lexlip_es.engines.http_engine import as_json
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.queries import asked_terms, read_hit, search_body
-from lexlip_es.searching import query_row
+from lexlip_es.subjects import query_row
 from lexlip_es.weights import Row
 
 K, BESIDE = 10, 10

@@ -45,11 +45,11 @@ def build_captions(node: Node, collection: Collection, captions: Sequence[Sequen
 
     started = time.perf_counter()
     disk.load(node.engine, INDEX, body, documents())
-    seconds = time.perf_counter() - started
+    node.seconds[INDEX] = time.perf_counter() - started
     return EngineIndex(
         f"{node.engine.server.display} BM25 over captions",
         {"captions a picture": round(sum(map(len, kept)) / max(1, len(kept)), 2)},
-        node.cost(seconds, disk.parts(node.engine, INDEX)),
+        node.cost(INDEX, disk.parts(node.engine, INDEX)),
         [HttpWay("captions", {}, node.server.url, INDEX, [_body(text) for text in collection.texts])],
         node,
         INDEX,

@@ -1,8 +1,9 @@
 """Sparse terms in a search engine: an index for each number of terms a picture, asked as the product asks, over HTTP.
 
 Documents have all the fields that those of real pictures have (`made_documents`), so that the whole index's bytes are honest.
-They come in their order through one sender, and each shard is merged into one segment. A query is a bare request over a
-connection that is kept, whose body was written beforehand but for the number of hits.
+They come in their order through one sender, and each shard is merged into one segment. An index of several shards is the one of a
+single shard, split by the engine. A query is a bare request over a connection that is kept, whose body was written beforehand but
+for the number of hits.
 """
 
 import json
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,7 @@ from tests.servers import Server, start
 HEAP = "2g"  # enough for a million documents of each kind
 PREFIX = "versus"
 FIRST_TERMS = 8  # of a two-phase query: the heaviest, which choose what the others are looked at for
+APART = 200_000  # pictures whose terms are stored once more, to tell their postings from the other fields'
 _EMPTY = np.empty(0, np.int64)
 
 
@@ -44,11 +47,14 @@ class Node:
 
     server: Server
     engine: Engine
+    seconds: dict[str, float] = field(default_factory=dict)
+    """What loading took, by index."""
 
-    def cost(self, seconds: float, parts: Mapping[str, int]) -> Cost:
+    def cost(self, index: str, parts: Mapping[str, int], *notes: str) -> Cost:
         """What an index took that was just built."""
         memory = sum(resident(pid) for pid in family(self.server.group))
-        return Cost(seconds, parts, memory, ("resident bytes are the whole server's, with all indices that it held then",))
+        resident_note = "resident bytes are the whole server's, with all indices that it held then"
+        return Cost(self.seconds[index], parts, memory, (resident_note, *notes))
 
 
 @contextmanager
@@ -173,7 +179,7 @@ def build_terms(
     given: Parameters = {"picture terms": terms, "shards": shards, "write once": write_once}
     if stored is not None:
         given = {**given, "stored": stored.name}
-    index = re.sub("[^a-z0-9]+", "-", " ".join([PREFIX, *map(str, given.values())]).lower())
+    index = _index_name(given)
     of_server = family_for(engine.server, field_type)
     body = index_body({"write_once": write_once}, family=of_server, shards=shards, server=engine.server)
 
@@ -184,21 +190,50 @@ def build_terms(
 
     started = time.perf_counter()
     disk.load(engine, index, body, (made_document(i, row, collection.lexicon) for i, row in rows()))
-    seconds = time.perf_counter() - started
+    node.seconds[index] = time.perf_counter() - started
+    notes = []
     if engine.server.product == "elasticsearch":
         parts = disk.usage_parts(engine, index)
     else:
-        alone = disk.terms_parts(engine, f"{index}-alone", body, lambda: (features(row, collection.lexicon) for _, row in rows()))
+        alone = disk.terms_parts(
+            engine, f"{index}-alone", body, lambda: (features(row, collection.lexicon) for _, row in islice(rows(), APART))
+        )
+        if (times := len(collection) / APART) > 1:
+            alone = {part: round(times * size) for part, size in alone.items()}
+            notes.append(f"postings and dictionary of terms are those of {APART:,} pictures, times {times:g}")
         parts = disk.apart(disk.parts(engine, index), alone)
     dialect = dialect_for(engine.server, field_type)
     return EngineIndex(
         f"{engine.server.display} {dialect.form}",
         given,
-        node.cost(seconds, parts),
+        node.cost(index, parts, *notes),
         [_way(node, index, collection, asking, dialect, stored.shift if stored else 0) for asking in asked],
         node,
         index,
     )
+
+
+def build_split(node: Node, collection: Collection, terms: int, *, shards: int, asked: Sequence[Asking]) -> EngineIndex:
+    """The index of `rank_features` that `build_terms` made of so many terms a picture, in several shards."""
+    engine = node.engine
+    whole, given = ({"picture terms": terms, "shards": number, "write once": False} for number in (1, shards))
+    source, index = _index_name(whole), _index_name(given)
+    started = time.perf_counter()
+    disk.split(engine, source, index, shards)
+    node.seconds[index] = node.seconds[source] + time.perf_counter() - started
+    dialect = dialect_for(engine.server)
+    return EngineIndex(
+        f"{engine.server.display} {dialect.form}",
+        given,
+        node.cost(index, disk.parts(engine, index), "seconds are those of loading one shard and of splitting it"),
+        [_way(node, index, collection, asking, dialect, 0) for asking in asked],
+        node,
+        index,
+    )
+
+
+def _index_name(parameters: Parameters) -> str:
+    return re.sub("[^a-z0-9]+", "-", " ".join([PREFIX, *map(str, parameters.values())]).lower())
 
 
 def _way(node: Node, index: str, collection: Collection, asking: Asking, dialect: Dialect, shift: int) -> HttpWay:

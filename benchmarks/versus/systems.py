@@ -15,6 +15,7 @@ from benchmarks.versus.engine_systems import (
     TWO_PHASE,
     WITH_DOCUMENTS,
     Asking,
+    build_split,
     build_terms,
     serving,
 )
@@ -32,7 +33,7 @@ class Compared:
     """Which systems: numbers of terms a picture, FAISS's parameters of building; an empty tuple leaves a system out.
 
     opensearch: 256 keeps all that nearly any picture has, as the exact ranking does: pruned pictures cannot reach its recall;
-    write_once: of the indices whose `_source` keeps no terms; sharded: of those of the usual 64 terms that have more shards;
+    write_once: of the indices whose `_source` keeps no terms; sharded: into how many shards the one of the usual terms is split;
     graphs: HNSW's `M` and `efConstruction`; codes: IVF-PQ's bytes a vector.
     """
 
@@ -87,7 +88,7 @@ def systems(
         for terms in compared.write_once:  # which differ in what is fetched, and in nothing else
             builds.append(partial(build_terms, node, terms=terms, write_once=True, asked=(ONE_PHASE[-1], WITH_DOCUMENTS)))
         for shards in compared.sharded:
-            builds.append(partial(build_terms, node, terms=compared.usual, shards=shards, asked=ONE_PHASE))
+            builds.append(partial(build_split, node, terms=compared.usual, shards=shards, asked=ONE_PHASE))
         if captions is not None:
             builds.append(partial(build_captions, node, captions=captions))
         if compared.elasticsearch:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.versus.caption_systems import build_captions
 from benchmarks.versus.collection import Collection
 from benchmarks.versus.elasticsearch_systems import SERVER, build_sparse_vector
-from benchmarks.versus.engine_systems import Asking, EngineIndex, Node, build_terms
+from benchmarks.versus.engine_systems import Asking, EngineIndex, Node, build_split, build_terms
 from benchmarks.versus.storing import Stored
 from lexlip_es.engines import ConnectionSettings, Engine, connect, embedded
 from lexlip_es.weights import SparseWeights, prepare_documents, prepare_queries, reference_scores
@@ -85,10 +85,27 @@ def test_scaled_weights_score_alike_and_take_fewer_bytes(built: EngineIndex, own
 
 
 def test_shards_and_a_source_without_terms_change_no_ranking(built: EngineIndex, own: Node, collection: Collection) -> None:
-    other = build_terms(own, collection, TERMS, shards=2, write_once=True, asked=(Asking("table", 5),))
-    assert_best(other, 0, scores(collection.table_queries, collection))
-    assert other.cost.parts["stored"] < built.cost.parts["stored"]
-    other.close()
+    split = build_split(own, collection, TERMS, shards=2, asked=(Asking("table", 5),))
+    bare = build_terms(own, collection, TERMS, write_once=True, asked=(Asking("table", 5),))
+    for other in (split, bare):
+        assert_best(other, 0, scores(collection.table_queries, collection))
+    segments = own.engine.request("GET", f"/{split.index}/_segments")["indices"][split.index]["shards"]
+    assert [len(copies[0]["segments"]) for copies in segments.values()] == [1, 1]
+    assert split.cost.seconds > built.cost.seconds
+    assert bare.cost.parts["stored"] < built.cost.parts["stored"]
+    for other in (split, bare):
+        other.close()
+
+
+def test_where_pictures_are_many_the_postings_are_told_from_the_first(
+    own: Node, built: EngineIndex, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.versus.engine_systems.APART", PICTURES // 2)
+    half = build_terms(own, collection, TERMS, stored=Stored("half", prepare_documents(collection.pictures, TERMS)), asked=())
+    assert half.cost.parts["postings of terms"] == pytest.approx(built.cost.parts["postings of terms"], rel=0.2)
+    assert half.cost.bytes == pytest.approx(built.cost.bytes, rel=0.05)
+    assert "times 2" in half.cost.notes[-1]
+    half.close()
 
 
 def test_a_query_without_terms_finds_nothing(own: Node, collection: Collection) -> None:
