@@ -52,7 +52,7 @@ SMALL = Compared(opensearch=(32, 64), elasticsearch=(), graphs=((32, 200),), cod
 """For a few minutes, and a machine without a JDK."""
 WHOLE = Compared(sharded=(2, 4))
 MILLION = Compared((64, 256), (), sharded=(2, 4), elasticsearch=(), seismic=(), graphs=((16, 100),), codes=(64,))
-"""What two cores build in an hour or two, and 24 GB hold; `sharded` shows, at every size, what a distributed cluster would bring."""
+"""What two cores build in an hour or two, and 24 GB hold; `sharded` shows, at every size, what a cluster would bring."""
 
 
 def compared_at(size: int) -> Compared:
