@@ -25,8 +25,9 @@ from lexlip_es.names import index_name
 from lexlip_es.queries import MOST_HITS, Filter, Hit, asked_terms, explain_request, explained_terms, read_hit
 from lexlip_es.query_pictures import QueryPictures
 from lexlip_es.report import Report
-from lexlip_es.searching import Searcher, SearchResult, Standing, Subject, read_index_meta
+from lexlip_es.searching import Searcher, SearchResult, Standing, read_index_meta
 from lexlip_es.sources import open_picture_source
+from lexlip_es.subjects import Subject
 from lexlip_es.weights import Row
 
 
@@ -186,7 +187,7 @@ class PictureIndex:
         >>> bool(np.float32(sum(share.contribution for share in why.terms)) == np.float32(why.score))
         True
         """
-        searcher, whole, wanted = self._searcher(), self._subject(query).row, {"ids": {"values": [id]}}
+        searcher, subject, wanted = self._searcher(), self._subject(query), {"ids": {"values": [id]}}
         fields = ("path", "collection", "caption", "terms")
         without_score = {"size": 1, "query": wanted, "_source": fields[:3]}
 
@@ -195,10 +196,10 @@ class PictureIndex:
                 body, params = explain_request(row, self._lexicon, [id], standing.dialect, fields=fields)
                 return self.engine.search(self.name, body, **params)
 
-            return searcher.limit.ask(whole, send, wanted)
+            return searcher.limit.ask(subject.row, send, wanted)
 
         _, found = searcher.survive_swap(ask)
-        asked = asked_terms(found.row, self._lexicon)
+        asked = asked_terms(found.row, self._lexicon, subject.brought_by)
         for hit in found.answer["hits"]["hits"]:
             return replace(read_hit(hit, asked, with_caption=True), terms=explained_terms(hit, asked))
         for hit in self.engine.search(self.name, without_score)["hits"]["hits"]:

@@ -4,9 +4,9 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import islice
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from itertools import chain, islice, repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -181,9 +181,9 @@ def explained_terms(hit: Mapping[str, Any], asked: "AskedTerms") -> "list[TermSh
     exact = np.array([given[name] for name in names], np.float32).tolist()  # JSON's digits are the shortest of a float32
     shares = []
     for name, contribution in zip(names, exact, strict=True):
-        word, piece, weight = asked[name]
-        kept = float(stored[name]) if name in stored else _stored_weight(contribution / weight)
-        shares.append(TermShare(word, piece, weight, kept, contribution))
+        term = asked[name]
+        kept = float(stored[name]) if name in stored else _stored_weight(contribution / term.query_weight)
+        shares.append(_share(term, kept, contribution))
     return _largest_first(shares)
 
 
@@ -204,32 +204,60 @@ def _explained(node: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 @dataclass(frozen=True)
 class TermShare:
-    """What one term gave to a hit's score: contribution = float32(query weight x picture weight)."""
+    """What one term gave to a hit's score: contribution = float32(query weight x picture weight).
+
+    `brought_by` is the word as typed that won the term for the query: see `AskedTerm`.
+    """
 
     term: str
     piece: str
     query_weight: float
     picture_weight: float
     contribution: float
+    brought_by: str = ""
 
 
-AskedTerms = Mapping[str, tuple[str, str, float]]
-"""The terms of a query by their feature names: (readable word, piece, weight)."""
+@dataclass(frozen=True)
+class TextShare:
+    """What the words of a text field gave to a hit's score by BM25, exactly as the engine says it."""
+
+    field: str
+    contribution: float
 
 
-def asked_terms(row: Row, lexicon: Lexicon) -> AskedTerms:
-    """A query's terms as hits are read by them; made once for all hits of a search."""
-    terms = zip(row[0].tolist(), row[1].tolist(), strict=True)
-    return {lexicon.name(term): (lexicon.word(term), lexicon.pieces[term], weight) for term, weight in terms}
+class AskedTerm(NamedTuple):
+    """A term of a query: readable word, piece, weight, and what brought it.
+
+    That is a word as typed (`dog`), `whole sentence`, a quoted piece with its quotes, or `like:PATH` for a picture's own term.
+    """
+
+    term: str
+    piece: str
+    query_weight: float
+    brought_by: str = ""
+
+
+AskedTerms = Mapping[str, AskedTerm]
+"""The terms of a query by their feature names."""
+
+
+def asked_terms(row: Row, lexicon: Lexicon, brought_by: Iterable[str] = ()) -> AskedTerms:
+    """A query's terms as hits are read by them; made once for all hits of a search. brought_by: in the order of the row."""
+    terms = zip(row[0].tolist(), row[1].tolist(), chain(brought_by, repeat("")), strict=False)
+    return {lexicon.name(term): AskedTerm(lexicon.word(term), lexicon.pieces[term], weight, by) for term, weight, by in terms}
+
+
+def _share(asked: AskedTerm, picture_weight: float, contribution: float) -> TermShare:
+    return TermShare(asked.term, asked.piece, asked.query_weight, picture_weight, contribution, asked.brought_by)
 
 
 def term_shares(asked: AskedTerms, stored: Mapping[str, float]) -> list[TermShare]:
     """The terms that query and document share, largest contribution first; the contributions add up to the engine's score."""
     both = [(of_query, stored[name]) for name, of_query in asked.items() if name in stored]
-    weights = np.array([of_query[2] for of_query, _ in both], np.float32)
+    weights = np.array([of_query.query_weight for of_query, _ in both], np.float32)
     given = (weights * np.array([other for _, other in both], np.float32)).tolist()
     return _largest_first(
-        TermShare(*of_query, float(other), contribution) for (of_query, other), contribution in zip(both, given, strict=True)
+        _share(of_query, float(other), contribution) for (of_query, other), contribution in zip(both, given, strict=True)
     )
 
 
@@ -242,6 +270,7 @@ class Hit:
     """One ranked document. `caption` is given for text documents.
 
     `group` is its `duplicate_group`; `duplicates` counts the hits of that group that were folded into this one, the best.
+    `texts` is what BM25 gave, of a hybrid search: float32(sum in double of all contributions, of terms and texts) is the score.
     """
 
     id: str
@@ -252,6 +281,7 @@ class Hit:
     caption: str | None = None
     group: str | None = None
     duplicates: int = 0
+    texts: list[TextShare] = field(default_factory=list)
 
     @property
     def full_path(self) -> str:
@@ -260,7 +290,8 @@ class Hit:
 
     def to_json(self) -> dict[str, Any]:
         """The hit as design contract 9 gives it."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        said = {key: value for key, value in asdict(self).items() if value is not None}
+        return said if self.texts else {key: value for key, value in said.items() if key != "texts"}
 
 
 def _said(hit: Mapping[str, Any], field: str) -> Any:

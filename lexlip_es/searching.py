@@ -1,6 +1,5 @@
 """From a sentence or a picture to ranked hits: encode, prune, ask the engine, read the answer."""
 
-import os
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -14,10 +13,9 @@ from lexlip_es.dialects import Dialect, QueryForm, dialect_for
 from lexlip_es.encoders import Encoder
 from lexlip_es.engines.errors import EngineUnreachableError, UnknownIndexError
 from lexlip_es.engines.protocol import Engine, JsonObject
-from lexlip_es.errors import LexlipError, UsageError
+from lexlip_es.errors import LexlipError
 from lexlip_es.mappings import IndexMeta
 from lexlip_es.names import index_name
-from lexlip_es.pixels import Pixels
 from lexlip_es.queries import (
     MOST_HITS,
     AskedTerms,
@@ -31,99 +29,14 @@ from lexlip_es.queries import (
     hits_request,
     read_hit,
 )
-from lexlip_es.query_pictures import QueryPictures
-from lexlip_es.weights import Row, prepare_documents, prepare_queries
+from lexlip_es.subjects import Subject
+from lexlip_es.weights import Row
 
 # "Result window is too large, from + size must be less than or equal to: [10000] but was [10001]"
 _WINDOW = re.compile(r"from \+ size must be less than or equal to: \[(\d+)\]")
 EXPLAINED_AT_ONCE = 500  # hits whose terms are asked for together
 FEW_DUPLICATES = 10
 """Hits asked for beyond k, from the start: mostly enough, so that no second search is needed for k groups."""
-
-
-def query_row(encoder: Encoder, text: str, k: int | None = None) -> Row:
-    """A sentence's terms and weights, cut to k (default: the model's number of query terms).
-
-    Raises `UsageError` for an empty text, and for one without any term that the model searches by.
-    """
-    if not text.strip():
-        raise UsageError('the query is empty: say what the picture shows, for example "a dog on a beach".')
-    weights = prepare_queries(encoder.encode_texts([text]), k or encoder.model.pruning.query_terms)
-    terms, _ = weights.row(0)
-    if not len(terms):
-        raise UsageError(f'"{text.strip()[:80]}" has no word that this model knows: say what can be seen, in other words.')
-    return weights.row(0)
-
-
-def picture_row(encoder: Encoder, picture: Path, k: int | None = None, pictures: QueryPictures | None = None) -> Row:
-    """A picture's terms and weights as a query (default: the model's number of picture terms); `PictureError` if it is none.
-
-    pictures: the process that decodes it, by default one for this picture alone.
-    """
-    pixels = _pixels(encoder, picture, pictures)
-    weights = prepare_queries(encoder.encode_pictures([pixels]), k or encoder.model.pruning.picture_terms)
-    if not len(weights.terms):
-        raise LexlipError(f"{picture} has no terms under model {encoder.model.name}: try another picture.")
-    return weights.row(0)
-
-
-def _pixels(encoder: Encoder, picture: Path, pictures: QueryPictures | None = None) -> Pixels:
-    """A picture, (S, S, 3) RGB, decoded in another process."""
-    if pictures is not None:
-        return pictures.pixels(picture)
-    with QueryPictures(encoder.model.picture_spec) as once:
-        return once.pixels(picture)
-
-
-@dataclass(frozen=True)
-class DescribedTerm:
-    """A term and its weight, as `lexlip-es terms` shows it."""
-
-    term: str
-    piece: str
-    weight: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The term as JSON."""
-        return {"term": self.term, "piece": self.piece, "weight": self.weight}
-
-
-def describe(encoder: Encoder, subject: str, k: int | None = None) -> list[DescribedTerm]:
-    """The terms of a picture file as they would be stored, or of any other text as they would be asked."""
-    if os.path.isfile(subject):  # Path's own test raises for a text that is too long for a file name
-        pixels = _pixels(encoder, Path(subject))
-        row = prepare_documents(encoder.encode_pictures([pixels]), k or encoder.model.pruning.picture_terms).row(0)
-    else:
-        row = query_row(encoder, subject, k)
-    lexicon = encoder.model.lexicon
-    return [
-        DescribedTerm(lexicon.word(term), lexicon.pieces[term], float(weight))
-        for term, weight in zip(row[0].tolist(), row[1], strict=True)
-    ]
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is looked for, encoded: `row` = (terms, weights). `started` is when encoding began, for `total_ms`."""
-
-    name: str
-    row: Row
-    started: float
-
-    @classmethod
-    def of(
-        cls, encoder: Encoder, text: str | None = None, picture: Path | None = None, *, pictures: QueryPictures | None = None
-    ) -> "Subject":
-        """Encode a sentence or a picture; raises `UsageError` unless there is one of them, and what `query_row` raises.
-
-        pictures: as for `picture_row`.
-        """
-        started = time.perf_counter()
-        if text is not None and picture is None:
-            return cls(text, query_row(encoder, text), started)
-        if picture is not None and text is None:
-            return cls(str(picture), picture_row(encoder, picture, pictures=pictures), started)
-        raise UsageError("search for one thing: give a sentence, or a picture with --image.")
 
 
 @dataclass(frozen=True)
@@ -228,7 +141,8 @@ class Searcher:
         Raises `ModelMismatchError` where the index was meanwhile rebuilt with another model.
         """
         asked, found = self.survive_swap(lambda standing: self._ask(standing, subject.row, k, filter, all))
-        terms, text = asked_terms(found.row, self.encoder.model.lexicon), asked.meta.kind == "text"
+        terms = asked_terms(found.row, self.encoder.model.lexicon, subject.brought_by)
+        text = asked.meta.kind == "text"
         ranked = found.answer["hits"]["hits"]
         chosen = ((hit, 0) for hit in ranked) if all or text else fold(ranked, k)
         hits = [read_hit(hit, terms, with_caption=text, duplicates=others) for hit, others in chosen]

@@ -20,7 +20,7 @@ def query(
     from lexlip_es.encoders import load_encoder
     from lexlip_es.model_folder import open_model
     from lexlip_es.queries import search_body
-    from lexlip_es.searching import query_row
+    from lexlip_es.subjects import query_row
 
     opened = open_model(model)
     row = query_row(load_encoder(opened, text=text_side, runtime=runtime), text)

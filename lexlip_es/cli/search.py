@@ -26,7 +26,8 @@ def search(
     """Search an index by a sentence, or by a picture with --image."""
     from lexlip_es.encoders import load_encoder
     from lexlip_es.model_folder import open_model
-    from lexlip_es.searching import Searcher, Subject
+    from lexlip_es.searching import Searcher
+    from lexlip_es.subjects import Subject
 
     encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
     subject = Subject.of(encoder, text, image)  # before the engine, which may have to be started

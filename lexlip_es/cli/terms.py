@@ -18,7 +18,7 @@ def terms(
     """Print the terms by which a picture is found, or a text searches. A subject that names an existing file is a picture."""
     from lexlip_es.encoders import load_encoder
     from lexlip_es.model_folder import open_model
-    from lexlip_es.searching import describe
+    from lexlip_es.subjects import describe
 
     opened = open_model(model)
     listed = describe(load_encoder(opened, text=text_side, runtime=runtime), subject, k)

@@ -10,6 +10,8 @@ from lexlip_es.pixels import Pixels
 from lexlip_es.weights import SparseWeights
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from lexlip_es.encoders.checkpoint import CheckpointEncoder
 
 TextSide = Literal["auto", "table", "tower"]
@@ -30,7 +32,9 @@ class PictureEncoder(Protocol):
 
 
 class TextEncoder(Protocol):
-    """Encodes texts."""
+    """Encodes texts; `tokenizer` makes tokens of them, in the order that origins count."""
+
+    tokenizer: "Tokenizer"
 
     def encode_texts(self, texts: Sequence[str]) -> SparseWeights:
         """Raw (unpruned) weights of B texts, with `origins` = the position of the token that won each term."""
@@ -90,6 +94,12 @@ class Encoder:
     def encode_texts(self, texts: Sequence[str]) -> SparseWeights:
         """See `TextEncoder.encode_texts`."""
         return self._texts.encode_texts(texts)
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each input position that `origins` can name stands in the text: see `tokens.token_spans`."""
+        from lexlip_es.encoders.tokens import token_spans
+
+        return token_spans(self._texts.tokenizer, text)
 
 
 def load_encoder(model: ModelFolder, *, text: TextSide = "auto", runtime: Runtime = "auto") -> Encoder:

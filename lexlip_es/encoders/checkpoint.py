@@ -44,7 +44,7 @@ class CheckpointEncoder:
         self._device = torch.device(device or graphics or "cpu")
         self._model = load_checkpoint(model.path).to(self._device)
         self._active = self._model.active.cpu().numpy()  # (A,) vocabulary ids of the model's terms
-        self._tokenizer = open_tokenizer(model)
+        self.tokenizer = open_tokenizer(model)
         self._batch = 1 if self._device.type == "cpu" else _GPU_BATCH
         self.batch_size = max(16, self._batch)
 
@@ -69,7 +69,7 @@ class CheckpointEncoder:
         from lexlip_training.head import lexicon_weights
 
         rows, origins = [], []
-        for ids in token_ids(self._tokenizer, texts):
+        for ids in token_ids(self.tokenizer, texts):
             batch = torch.tensor([ids], device=self._device)  # (1, L)
             with torch.inference_mode():
                 logits, where = self._model.text_logits(batch, torch.ones_like(batch, dtype=torch.bool))

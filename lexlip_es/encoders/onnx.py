@@ -66,11 +66,11 @@ class OnnxTextEncoder:
 
     def __init__(self, path: Path, model: ModelFolder) -> None:
         """Open the tokenizer; a damaged graph raises `LexlipError` when it is first used."""
-        self._onnx, self._tokenizer = _Parallel(path), open_tokenizer(model)
+        self._onnx, self.tokenizer = _Parallel(path), open_tokenizer(model)
 
     def encode_texts(self, texts: Sequence[str]) -> SparseWeights:
         """Weights of B texts with the winning token positions."""
-        ids = [np.array([row], dtype=np.int64) for row in token_ids(self._tokenizer, texts)]  # (1, L) each
+        ids = [np.array([row], dtype=np.int64) for row in token_ids(self.tokenizer, texts)]  # (1, L) each
         outputs = self._onnx.run([{"ids": row, "mask": np.ones_like(row)} for row in ids])
         return SparseWeights.from_rows(
             [(terms[0], weights[0]) for terms, weights, _ in outputs], [origins[0] for _, _, origins in outputs]

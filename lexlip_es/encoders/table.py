@@ -20,7 +20,7 @@ class TableEncoder:
 
     def __init__(self, path: Path, model: ModelFolder) -> None:
         """Read the table; raises `LexlipError` if it does not fit the model's vocabulary."""
-        self._tokenizer = open_tokenizer(model)
+        self.tokenizer = open_tokenizer(model)
         try:
             table = load_file(path)
             self._indptr, self._terms, self._weights = table["indptr"], table["terms"], table["weights"]
@@ -28,13 +28,13 @@ class TableEncoder:
             raise LexlipError(f"{path} cannot be read ({error.strerror or error}): check its permissions.") from error
         except Exception as error:  # safetensors raises its own type, a missing key another
             raise LexlipError(f"{path} is not a query table: pack the model again with lexlip-es pack.") from error
-        if len(self._indptr) != self._tokenizer.get_vocab_size() + 1:
+        if len(self._indptr) != self.tokenizer.get_vocab_size() + 1:
             raise LexlipError(f"{path} was made for another vocabulary: pack the model again with lexlip-es pack.")
 
     def encode_texts(self, texts: Sequence[str]) -> SparseWeights:
         """Weights of B texts, `origins` = the position of the piece whose row won."""
         rows, origins = [], []
-        for ids in token_ids(self._tokenizer, texts):
+        for ids in token_ids(self.tokenizer, texts):
             best: dict[int, tuple[float, int]] = {}
             for position, piece in enumerate(ids):
                 start, end = self._indptr[piece], self._indptr[piece + 1]

@@ -20,6 +20,16 @@ def open_tokenizer(model: ModelFolder) -> Tokenizer:
 
 
 def token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """The ids of each text. Lone surrogates (half an emoji from a broken file name or caption) become U+FFFD."""
-    clean = [text.encode("utf-8", "replace").decode() if not text.isascii() else text for text in texts]
-    return [encoding.ids for encoding in tokenizer.encode_batch(clean)]
+    """The ids of each text. Lone surrogates (half an emoji from a broken file name or caption) become question marks."""
+    return [encoding.ids for encoding in tokenizer.encode_batch([_clean(text) for text in texts])]
+
+
+def token_spans(tokenizer: Tokenizer, text: str) -> list[tuple[int, int]]:
+    """From which character to before which one each token of `token_ids` stands in the text; (0, 0) for [CLS] and [SEP]."""
+    spans: list[tuple[int, int]] = tokenizer.encode(_clean(text)).offsets
+    return spans
+
+
+def _clean(text: str) -> str:
+    """The text in as many characters."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

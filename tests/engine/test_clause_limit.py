@@ -16,7 +16,8 @@ from lexlip_es.errors import LexlipError
 from lexlip_es.indexing import index_source
 from lexlip_es.loading import Run
 from lexlip_es.model_folder import ModelFolder, starter_path
-from lexlip_es.searching import Searcher, Subject
+from lexlip_es.searching import Searcher
+from lexlip_es.subjects import Subject
 from lexlip_es.texts import TextFile
 from tests.engine.wire import Relay, serving
 from tests.servers.elasticsearch import start_elasticsearch

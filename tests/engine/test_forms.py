@@ -30,7 +30,8 @@ from lexlip_es.queries import (
     search_body,
     term_shares,
 )
-from lexlip_es.searching import Searcher, Subject
+from lexlip_es.searching import Searcher
+from lexlip_es.subjects import Subject
 from lexlip_es.texts import TextFile
 from lexlip_es.weights import Row, SparseWeights, prepare_documents, prepare_queries, reference_scores
 from tests.servers import MATRIX, Server, on_servers

@@ -17,8 +17,9 @@ from lexlip_es.loading import Run
 from lexlip_es.mappings import LOAD_SETTINGS, index_body, index_meta
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.report import Report
-from lexlip_es.searching import Searcher, Subject
+from lexlip_es.searching import Searcher
 from lexlip_es.sources.folder import PictureFolder
+from lexlip_es.subjects import Subject
 from lexlip_es.target import open_target
 from lexlip_es.texts import TextFile
 from tests.engine.house import in_process

@@ -14,8 +14,9 @@ from PIL import Image
 from lexlip_es.encoders import load_encoder
 from lexlip_es.errors import ModelMismatchError
 from lexlip_es.mappings import index_meta
-from lexlip_es.searching import Searcher, Subject
+from lexlip_es.searching import Searcher
 from lexlip_es.sources.folder import PictureFolder
+from lexlip_es.subjects import Subject
 from tests.engine.house import ALIAS, FIRST, PHOTOS, SECOND, House, painted, rebuilding_servers, said
 from tests.engine.house import connected as connected
 from tests.engine.house import house as house

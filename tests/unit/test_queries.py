@@ -165,12 +165,21 @@ def test_a_hit_reads_as_the_contract_gives_it() -> None:
         "_score": 1.5,
         "_source": {"path": "a/dog.jpg", "collection": "/photos", "terms": {"dog": 0.75}},
     }
-    hit = read_hit(answer, asked_terms(row, LEXICON))
+    hit = read_hit(answer, asked_terms(row, LEXICON, ["Dogs", "whole sentence"]))
     assert hit.to_json() == {
         "id": "ab",
         "path": "a/dog.jpg",
         "score": 1.5,
-        "terms": [{"term": "dog", "piece": "dog", "query_weight": 2.0, "picture_weight": 0.75, "contribution": 1.5}],
+        "terms": [
+            {
+                "term": "dog",
+                "piece": "dog",
+                "query_weight": 2.0,
+                "picture_weight": 0.75,
+                "contribution": 1.5,
+                "brought_by": "Dogs",
+            }
+        ],
         "collection": "/photos",
         "duplicates": 0,
     }
