@@ -70,13 +70,23 @@ class AsyncPictureIndex:
         if pool is not None and index is not None:
             await asyncio.to_thread(_close, pool, index)
 
-    async def search(self, query: str | Path, k: int = 10, filter: Filter | None = None, *, all: bool = False) -> SearchResult:
+    async def search(
+        self,
+        query: str | Path,
+        k: int = 10,
+        filter: Filter | None = None,
+        *,
+        all: bool = False,
+        literal: bool = False,
+        hybrid: bool = False,
+    ) -> SearchResult:
         """See `PictureIndex.search`."""
-        return await self._in_thread(partial(self._opened.search, all=all), query, k, filter)
+        search = partial(self._opened.search, all=all, literal=literal, hybrid=hybrid)
+        return await self._in_thread(search, query, k, filter)
 
-    async def explain(self, query: str | Path, id: str) -> Hit:
+    async def explain(self, query: str | Path, id: str, *, literal: bool = False, hybrid: bool = False) -> Hit:
         """See `PictureIndex.explain`."""
-        return await self._in_thread(self._opened.explain, query, id)
+        return await self._in_thread(partial(self._opened.explain, literal=literal, hybrid=hybrid), query, id)
 
     async def count(self, filter: Filter | None = None) -> int:
         """See `PictureIndex.count`."""

@@ -17,12 +17,13 @@ from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, connect
 from lexlip_es.engines.protocol import JsonObject
 from lexlip_es.errors import LexlipError, UsageError
+from lexlip_es.hybrid import text_clauses
 from lexlip_es.indexing import index_source
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.loading import Run
 from lexlip_es.model_folder import open_model
 from lexlip_es.names import index_name
-from lexlip_es.queries import MOST_HITS, Filter, Hit, asked_terms, explain_request, explained_terms, read_hit
+from lexlip_es.queries import MOST_HITS, Filter, Hit, asked_terms, explain_request, read_hit
 from lexlip_es.query_pictures import QueryPictures
 from lexlip_es.report import Report
 from lexlip_es.searching import Searcher, SearchResult, Standing, read_index_meta
@@ -57,6 +58,7 @@ class PictureIndex:
         model: str | Path | None = None,
         *,
         form: QueryForm | None = None,
+        local_files: bool = True,
         report: Callable[[str], None] | None = None,
     ) -> None:
         """Connect to the server and open the model; the index itself need not exist yet.
@@ -64,7 +66,8 @@ class PictureIndex:
         url: the server's address, by default `LEXLIP_ES_URL`, else the embedded OpenSearch, which is started and stays. Logins
         and certificates come from the `LEXLIP_ES_...` variables, or give `ConnectionSettings` instead of an address.
         name: the index's alias. model: a model folder; default: `LEXLIP_ES_MODEL`, else the package's starter model. form: how
-        queries are written, by default what suits the server. report is told what a person has to wait for.
+        queries are written, by default what suits the server. local_files: whether `like:PATH` in a query may name a picture file
+        of this machine; not where strangers write the queries. report is told what a person has to wait for.
 
         Raises `LexlipError` where nothing answers or the folder is no model, `UsageError` for a name that no index can have.
         """
@@ -72,7 +75,7 @@ class PictureIndex:
         self.encoder = load_encoder(open_model(model))
         given = url if isinstance(url, ConnectionSettings) else ConnectionSettings.from_environment(os.environ, url=url)
         self.engine = connect(given, report=report)
-        self._form = form
+        self._form, self._local_files = form, local_files
         self._kept: Searcher | None = None
         self._pictures = QueryPictures(self.encoder.model.picture_spec)
 
@@ -152,13 +155,23 @@ class PictureIndex:
             even_if_many=even_if_many,
         )
 
-    def search(self, query: str | Path, k: int = 10, filter: Filter | None = None, *, all: bool = False) -> SearchResult:
-        """The k best pictures (1 to 10,000) for a sentence (`str`) or for a picture file (`Path`).
+    def search(
+        self,
+        query: str | Path,
+        k: int = 10,
+        filter: Filter | None = None,
+        *,
+        all: bool = False,
+        literal: bool = False,
+        hybrid: bool = False,
+    ) -> SearchResult:
+        """The k best pictures (1 to 10,000) for a query (`str`, see `query_language`) or for a picture file (`Path`).
 
         A picture may be anybody's: a process of its own decodes it, started for the first one, and kept until `close`.
 
         filter: a clause of the engine's query language that a hit must match as well; it gives no score. all: show each of
-        several duplicates; else the best stands for its group (`hit.duplicates`, `result.folded`). Raises `UsageError`
+        several duplicates; else the best stands for its group (`hit.duplicates`, `result.folded`). literal: the query is a
+        sentence, whatever signs are in it. hybrid: captions, tags and file names are asked too (`hit.texts`). Raises `UsageError`
         for a query without a word that the model knows, `UnknownIndexError` where there is no such index, `ModelMismatchError`
         where another model made it.
 
@@ -168,17 +181,19 @@ class PictureIndex:
         ('deep/green.jpg', [('green', 1.0)])
         >>> index.search(Path("photos/blue.png"), k=1).hits[0].path
         'blue.png'
+        >>> [hit.path for hit in index.search("a wall -red folder:deep").hits]
+        ['deep/green.jpg']
         """
         if not 1 <= k <= MOST_HITS:
             raise UsageError(f"k is {k}: ask for 1 to {MOST_HITS} hits.")
-        return self._searcher().search(self._subject(query), k, filter=filter, all=all)
+        return self._searcher().search(self._subject(query, literal), k, filter=filter, all=all, hybrid=hybrid)
 
-    def explain(self, query: str | Path, id: str) -> Hit:
-        """The picture of this id as a hit of the query, each term with exactly what it gave, heaviest first.
+    def explain(self, query: str | Path, id: str, *, literal: bool = False, hybrid: bool = False) -> Hit:
+        """The picture of this id as a hit of the query, each term with exactly what it gave, heaviest first; filters aside.
 
-        The contributions are the engine's own: their sum, rounded to float32, is the score, bit for bit. A picture that shares
-        no term with the query has score 0 and no terms. Raises `LexlipError` where the index has no such picture, and what
-        `search` raises.
+        literal, hybrid: as for `search`. The contributions are the engine's own: their sum, rounded to float32, is the score, bit
+        for bit. A picture that shares no term with the query has score 0 and no terms. Raises `LexlipError` where the index has
+        no such picture, and what `search` raises.
 
         >>> import numpy as np
         >>> index = PictureIndex(name="holiday")
@@ -187,21 +202,23 @@ class PictureIndex:
         >>> bool(np.float32(sum(share.contribution for share in why.terms)) == np.float32(why.score))
         True
         """
-        searcher, subject, wanted = self._searcher(), self._subject(query), {"ids": {"values": [id]}}
+        searcher, wanted = self._searcher(), {"ids": {"values": [id]}}
+        subject = searcher.with_likes(self._subject(query, literal))
+        texts = text_clauses(subject.text, subject.phrases) if hybrid else []
         fields = ("path", "collection", "caption", "terms")
         without_score = {"size": 1, "query": wanted, "_source": fields[:3]}
 
         def ask(standing: Standing) -> Asked:
             def send(row: Row) -> JsonObject:
-                body, params = explain_request(row, self._lexicon, [id], standing.dialect, fields=fields)
+                body, params = explain_request(row, self._lexicon, [id], standing.dialect, fields=fields, texts=texts)
                 return self.engine.search(self.name, body, **params)
 
-            return searcher.limit.ask(subject.row, send, wanted)
+            return searcher.limit.ask(subject.row, send, wanted, *texts)
 
         _, found = searcher.survive_swap(ask)
         asked = asked_terms(found.row, self._lexicon, subject.brought_by)
         for hit in found.answer["hits"]["hits"]:
-            return replace(read_hit(hit, asked, with_caption=True), terms=explained_terms(hit, asked))
+            return read_hit(hit, asked, with_caption=True)
         for hit in self.engine.search(self.name, without_score)["hits"]["hits"]:
             return replace(read_hit(hit, asked, with_caption=True), score=0.0)
         raise LexlipError(f"index {self.name} has no picture with the id {id[:80]}: take an id from the hits of a search.")
@@ -258,13 +275,15 @@ class PictureIndex:
 
     def _searcher(self) -> Searcher:
         if self._kept is None:  # two threads may both make one: either serves
-            self._kept = Searcher(self.engine, self.encoder, self.name, self._form)
+            self._kept = Searcher(
+                self.engine, self.encoder, self.name, self._form, local_files=self._local_files, pictures=self._pictures
+            )
         return self._kept
 
-    def _subject(self, query: str | Path) -> Subject:
+    def _subject(self, query: str | Path, literal: bool) -> Subject:
         if isinstance(query, Path):
             return Subject.of(self.encoder, picture=query, pictures=self._pictures)
-        return Subject.of(self.encoder, query)
+        return Subject.of(self.encoder, query, literal=literal)
 
 
 def _deletions(ids: Iterable[str]) -> Iterator[dict[str, Any]]:

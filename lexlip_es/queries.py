@@ -3,15 +3,16 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lexlip_es.dialects import RANK_FEATURES, Dialect, QueryForm
-from lexlip_es.errors import LexlipError, UsageError
+from lexlip_es.errors import UsageError
+from lexlip_es.explanations import TEXT, exact_shares
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.names import Kind
 from lexlip_es.weights import Row
@@ -21,8 +22,6 @@ Filter = Mapping[str, Any]
 MOST_HITS = 10_000
 """Of one search: `index.max_result_window`, unless somebody changed it."""
 _HEAVIEST_TOKEN = 64.0  # of neural_sparse: Lucene's FeatureField.newLinearQuery takes weights in (0, 64]
-# Lucene's explanation of a linear feature query, whose value is that term's share of the score.
-_EXPLAINED = re.compile(r"Linear function on the \S+ field for the (\S+) feature")
 
 
 def terms_query(
@@ -33,19 +32,23 @@ def terms_query(
     field: str = "terms",
     named: bool = False,
     filter: Filter | None = None,
+    texts: Sequence[Filter] = (),
 ) -> dict[str, Any]:
     """The query that scores a document by the sum of weight x stored weight, in the form that the field takes.
 
     named: name each clause by its term (`_name`), for the forms that have one clause a term. filter: what a hit must match as
-    well. Raises `UsageError` for a weight that the form cannot say.
+    well; alone it matches without a score. texts: clauses whose scores are added, for the same forms. Raises `UsageError` for a
+    weight that the form cannot say.
     """
+    if not len(row[0]) and not texts:
+        return {"bool": {"filter": filter or {"match_none": {}}}}
     pairs = [(lexicon.name(term), weight) for term, weight in zip(row[0].tolist(), row[1], strict=True)]
     if form in ("rank_feature", "term"):
         clause = _rank_feature if form == "rank_feature" else _term
         should = [clause(field, name, float(weight), {"_name": name} if named else {}) for name, weight in pairs]
         # Without the minimum, documents without any of the terms would match the filter alone and come back with score 0.
         only = {} if filter is None else {"filter": filter}
-        return {"bool": {"should": should, "minimum_should_match": 1, **only}}
+        return {"bool": {"should": [*should, *texts], "minimum_should_match": 1, **only}}
     weights = {name: float(weight) for name, weight in pairs}
     query: dict[str, Any]
     if form == "sparse_vector":
@@ -82,25 +85,6 @@ def query_string(row: Row, lexicon: Lexicon, *, field: str = "terms") -> str:
     return f"{field}:({' '.join(said)})"
 
 
-def fit_clauses(row: Row, limit: int | None, filter: Filter | None = None) -> tuple[Row, int]:
-    """The row cut to its heaviest terms so that query and filter have no more clauses than `limit`, and how many were dropped.
-
-    A filter's clauses count too; each value in it is taken for one, and a list of values for one.
-    """
-    if limit is None:
-        return row, 0
-    kept = max(1, limit - _leaves(filter or {}))
-    return (row[0][:kept], row[1][:kept]), max(0, len(row[0]) - kept)
-
-
-def _leaves(clause: Any) -> int:
-    if isinstance(clause, Mapping):
-        return sum(map(_leaves, clause.values()))
-    if isinstance(clause, Sequence) and any(isinstance(item, Mapping) for item in clause):
-        return sum(map(_leaves, clause))
-    return 1
-
-
 def search_body(
     row: Row,
     lexicon: Lexicon,
@@ -110,30 +94,46 @@ def search_body(
     fields: Sequence[str] | None = None,
     filter: Filter | None = None,
     named: bool = False,
+    texts: Sequence[Filter] = (),
 ) -> dict[str, Any]:
-    """A search request for the k best documents (that match the filter).
+    """A search request for the k best documents (that match the filter); in the order of their paths where nothing scores.
 
-    fields: the `_source` fields to return; by default all but `terms`. An empty list returns ids and scores only. named: as for
-    `terms_query`.
+    fields: the `_source` fields to return; by default all but `terms`. An empty list returns ids and scores only. named, texts:
+    as for `terms_query`.
     """
     source: Any = {"excludes": ["terms"]} if fields is None else list(fields) or False
-    query = terms_query(row, lexicon, form=dialect.form, filter=filter, named=named)
-    return {"size": k, "query": query, "track_total_hits": dialect.track_total_hits, "_source": source}
+    query = terms_query(row, lexicon, form=dialect.form, filter=filter, named=named, texts=texts)
+    body = {"size": k, "query": query, "track_total_hits": dialect.track_total_hits, "_source": source}
+    return body if "should" in query.get("bool", {}) or len(row[0]) else body | {"sort": [{"path": "asc"}]}
 
 
 def hits_request(
-    row: Row, lexicon: Lexicon, k: int, kind: Kind, *, dialect: Dialect = RANK_FEATURES, filter: Filter | None = None
+    row: Row,
+    lexicon: Lexicon,
+    k: int,
+    kind: Kind,
+    *,
+    dialect: Dialect = RANK_FEATURES,
+    filter: Filter | None = None,
+    texts: Sequence[Filter] = (),
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(body, URL parameters) of a search whose k best hits `read_hit` makes readable, their terms included.
 
     Where the server says what each term gave, no picture's stored document is unpacked: that is most of a search's time, since
-    it holds all terms.
+    it holds all terms. What texts give, the server says alone: there it is asked to name or to explain, whatever the form.
     """
-    if kind == "text" or not dialect.says_shares or "_name" in json.dumps(filter):  # a filter's names would mix with the terms'
-        own = "caption" if kind == "text" else "duplicate_group"
-        return search_body(row, lexicon, k, dialect=dialect, fields=("path", "collection", "terms", own), filter=filter), {}
-    body = search_body(row, lexicon, k, dialect=dialect, fields=(), filter=filter, named=True)
-    return body | {"docvalue_fields": ["path", "collection", "duplicate_group"]}, {"include_named_queries_score": True}
+    if texts:
+        dialect = replace(dialect, form=dialect.clauses)
+    mixed = '"_name":' in json.dumps(filter)  # a filter's names would mix with the terms'
+    named = dialect.says_shares and not mixed and (kind == "picture" or bool(texts))
+    own = "caption" if kind == "text" else "duplicate_group"
+    fields = () if named and kind == "picture" else ("path", "collection", "terms", own)
+    body = search_body(row, lexicon, k, dialect=dialect, fields=fields, filter=filter, named=named, texts=texts)
+    if not fields:
+        body["docvalue_fields"] = ["path", "collection", "duplicate_group"]
+    if texts and not named:
+        body["explain"] = True
+    return body, {"include_named_queries_score": True} if named else {}
 
 
 def ranking_body(row: Row, lexicon: Lexicon, k: int, *, dialect: Dialect = RANK_FEATURES) -> dict[str, Any]:
@@ -147,28 +147,21 @@ def ranking_body(row: Row, lexicon: Lexicon, k: int, *, dialect: Dialect = RANK_
 
 
 def explain_request(
-    row: Row, lexicon: Lexicon, ids: Sequence[str], dialect: Dialect = RANK_FEATURES, *, fields: Sequence[str] = ()
+    row: Row,
+    lexicon: Lexicon,
+    ids: Sequence[str],
+    dialect: Dialect = RANK_FEATURES,
+    *,
+    fields: Sequence[str] = (),
+    texts: Sequence[Filter] = (),
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(body, URL parameters) of a search for these documents alone, whose hits say what each term gave: see `exact_shares`."""
-    query = terms_query(row, lexicon, form=dialect.clauses, named=dialect.named_scores, filter={"ids": {"values": list(ids)}})
+    """(body, URL parameters) of a search for these documents alone, whose hits say what each term and text gave."""
+    these = {"ids": {"values": list(ids)}}
+    query = terms_query(row, lexicon, form=dialect.clauses, named=dialect.named_scores, filter=these, texts=texts)
     body: dict[str, Any] = {"size": len(ids), "query": query, "_source": list(fields) or False}
     if dialect.named_scores:
         return body, {"include_named_queries_score": True}
     return body | {"explain": True}, {}
-
-
-def exact_shares(hit: Mapping[str, Any]) -> dict[str, float]:
-    """Feature name -> the engine's own float32 contribution of that term, of a hit that `explain_request` asked for.
-
-    Their sum in double, rounded to float32, is the hit's `_score`, bit for bit.
-    """
-    named = hit.get("matched_queries")
-    if isinstance(named, Mapping):
-        return {str(name): float(score) for name, score in named.items()}
-    explained = hit.get("_explanation")
-    if not isinstance(explained, Mapping):
-        raise LexlipError("the server does not explain its hits: ask it with what explain_request gives.")
-    return dict(_explained(explained))
 
 
 def explained_terms(hit: Mapping[str, Any], asked: "AskedTerms") -> "list[TermShare]":
@@ -187,19 +180,18 @@ def explained_terms(hit: Mapping[str, Any], asked: "AskedTerms") -> "list[TermSh
     return _largest_first(shares)
 
 
+def explained_texts(hit: Mapping[str, Any]) -> "list[TextShare]":
+    """What each text field gave to a hit that `explain_request` or `hits_request` asked for with `texts`, largest first."""
+    texts = {name: share for name, share in exact_shares(hit).items() if name.startswith(TEXT)}
+    exact = np.array(list(texts.values()), np.float32).tolist()
+    shares = [TextShare(name.removeprefix(TEXT), given) for name, given in zip(texts, exact, strict=True)]
+    return sorted(shares, key=lambda share: -share.contribution)
+
+
 def _stored_weight(about: float) -> float:
     """The weight of 9 significant bits, as engines store them, next to this one."""
     mantissa, exponent = math.frexp(about)
     return math.ldexp(round(mantissa * 512), exponent - 9)
-
-
-def _explained(node: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    found = _EXPLAINED.match(str(node.get("description", "")))
-    if found:
-        yield found[1], float(node["value"])
-        return
-    for detail in node.get("details") or ():
-        yield from _explained(detail)
 
 
 @dataclass(frozen=True)
@@ -317,14 +309,15 @@ def read_hit(hit: Mapping[str, Any], asked: AskedTerms, *, with_caption: bool = 
     """A hit of the engine's answer, made readable; a field that the server left out reads as empty."""
     caption = _said(hit, "caption") or []
     text = caption if isinstance(caption, str) else next(iter(caption), None)
-    named = isinstance(hit.get("matched_queries"), Mapping)
+    exact = isinstance(hit.get("matched_queries"), Mapping) or "_explanation" in hit
     return Hit(
         id=str(hit["_id"]),
         path=str(_said(hit, "path") or ""),
-        score=float(hit["_score"]),
-        terms=explained_terms(hit, asked) if named else term_shares(asked, _said(hit, "terms") or {}),
+        score=float(hit["_score"] or 0.0),  # null where hits are sorted by path
+        terms=explained_terms(hit, asked) if exact else term_shares(asked, _said(hit, "terms") or {}),
         collection=str(_said(hit, "collection") or ""),
         caption=text if with_caption else None,
         group=_said(hit, "duplicate_group"),
         duplicates=duplicates,
+        texts=explained_texts(hit) if exact else [],
     )

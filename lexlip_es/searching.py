@@ -14,6 +14,8 @@ from lexlip_es.encoders import Encoder
 from lexlip_es.engines.errors import EngineUnreachableError, UnknownIndexError
 from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.errors import LexlipError
+from lexlip_es.hybrid import text_clauses
+from lexlip_es.likes import own_terms
 from lexlip_es.mappings import IndexMeta
 from lexlip_es.names import index_name
 from lexlip_es.queries import (
@@ -29,6 +31,8 @@ from lexlip_es.queries import (
     hits_request,
     read_hit,
 )
+from lexlip_es.query_filters import all_of
+from lexlip_es.query_pictures import QueryPictures
 from lexlip_es.subjects import Subject
 from lexlip_es.weights import Row
 
@@ -112,13 +116,18 @@ class Searcher:
         encoder: Encoder,
         index: str | None = None,
         form: QueryForm | None = None,
+        *,
+        local_files: bool = False,
+        pictures: QueryPictures | None = None,
     ) -> None:
-        """`form` overrides the query that suits the server.
+        """`form` overrides the query that suits the server. local_files: `like:PATH` may name a picture file of this machine, by
+        which whoever writes a query learns a little of it. pictures: the process that decodes it, by default one each time.
 
         Raises `LexlipError` for an unknown or foreign index, `ModelMismatchError` for one made with another model, `UsageError`
         for a form that the server or the index does not have.
         """
         self.engine, self.encoder, self.index, self._form = engine, encoder, index_name(index), form
+        self._local_files, self._pictures = local_files, pictures
         self.limit = ClauseLimit()
         self._window = MOST_HITS
         self._seen: Standing | None = None
@@ -132,25 +141,40 @@ class Searcher:
         """The k best documents for a picture: its texts in a text index, similar pictures in a picture index."""
         return self.search(Subject.of(self.encoder, picture=picture), k)
 
-    def search(self, subject: Subject, k: int = 10, *, filter: Filter | None = None, all: bool = False) -> SearchResult:
+    def search(
+        self, subject: Subject, k: int = 10, *, filter: Filter | None = None, all: bool = False, hybrid: bool = False
+    ) -> SearchResult:
         """The k best documents (that match the filter, a clause of the engine's) for a subject that this model encoded.
+
+        hybrid: captions, tags and file names are asked too, by BM25: see `text_clauses`. A subject without a term or a text gives
+        what matches its filters, by path.
 
         Of pictures that are duplicates of each other the best stands for all, so that these are the k best groups, unless `all`
         are wanted; texts are never folded. Fewer come where not even the 10,000 best hits are of k groups.
 
-        Raises `ModelMismatchError` where the index was meanwhile rebuilt with another model.
+        Raises `ModelMismatchError` where the index was meanwhile rebuilt with another model, `UsageError` where it has no picture
+        that the subject shall be like.
         """
-        asked, found = self.survive_swap(lambda standing: self._ask(standing, subject.row, k, filter, all))
+        subject = self.with_likes(subject)
+        texts = text_clauses(subject.text, subject.phrases) if hybrid else []
+        asked, found = self.survive_swap(lambda standing: self._ask(standing, subject, k, filter, all, texts))
         terms = asked_terms(found.row, self.encoder.model.lexicon, subject.brought_by)
         text = asked.meta.kind == "text"
         ranked = found.answer["hits"]["hits"]
         chosen = ((hit, 0) for hit in ranked) if all or text else fold(ranked, k)
         hits = [read_hit(hit, terms, with_caption=text, duplicates=others) for hit, others in chosen]
         total_ms = 1000 * (time.perf_counter() - subject.started)
-        if asked.meta.write_once and hits and not hits[0].terms:
+        if asked.meta.write_once and hits and terms and not hits[0].terms:
             hits = self._with_terms(hits, found.row, terms, asked.dialect)
         took_ms = int(found.answer["took"])
         return SearchResult(subject.name, self.index, self.encoder.model.identity, took_ms, total_ms, hits, found.notes)
+
+    def with_likes(self, subject: Subject) -> Subject:
+        """The subject with the terms of the pictures that it shall be like; raises as `search`."""
+        for path in subject.likes:
+            row = own_terms(self.engine, self.index, self.encoder, path, local_files=self._local_files, pictures=self._pictures)
+            subject = subject.with_picture(row, path)
+        return subject
 
     def _with_terms(self, hits: Sequence[Hit], row: Row, asked: AskedTerms, dialect: Dialect) -> list[Hit]:
         """Hits of an index that keeps no terms in `_source`, with those that the engine says gave the score: one more request."""
@@ -193,20 +217,24 @@ class Searcher:
         self._seen = seen = Standing(meta, dialect_for(self.engine.server, meta.field_type, self._form), at)
         return seen
 
-    def _ask(self, standing: Standing, whole: Row, k: int, filter: Filter | None, all: bool) -> Asked:
+    def _ask(
+        self, standing: Standing, subject: Subject, k: int, filter: Filter | None, all: bool, texts: Sequence[Filter]
+    ) -> Asked:
         """What the server answers: k hits, or, of pictures, unless `all` are wanted, as many as have k groups among them."""
         kind, dialect, lexicon = standing.meta.kind, standing.dialect, self.encoder.model.lexicon
         folds = not all and kind == "picture"
         size = max(k, min(k + max(FEW_DUPLICATES, k // 4), self._window)) if folds else k
+        filters = [*subject.filters, *([filter] if filter else [])]
+        only = all_of(subject.demanded, subject.banned, filters, lexicon, dialect.field_type)
         took = 0
 
         def send(row: Row) -> JsonObject:
-            body, params = hits_request(row, lexicon, size, kind, dialect=dialect, filter=filter)
+            body, params = hits_request(row, lexicon, size, kind, dialect=dialect, filter=only, texts=texts)
             return self.engine.search(self.index, body, **params)
 
         while True:
             try:
-                found = self.limit.ask(whole, send, filter)
+                found = self.limit.ask(subject.row, send, only, *texts)
             except LexlipError as error:
                 smaller = _WINDOW.search(str(error))
                 if smaller is None or size == k:

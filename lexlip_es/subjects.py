@@ -1,38 +1,133 @@
-"""What is looked for, encoded: a sentence or a picture becomes terms, weights, and who brought each of them."""
+"""What is looked for, encoded: a query or a picture becomes weighted terms, what brought each, and what a hit must be like."""
 
 import os
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from lexlip_es.encoders import Encoder
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.pixels import Pixels
 from lexlip_es.queries import Filter
+from lexlip_es.query_language import ParsedQuery, parse
 from lexlip_es.query_pictures import QueryPictures
-from lexlip_es.weights import Row, prepare_documents, prepare_queries
+from lexlip_es.weights import Row, SparseWeights, prepare_documents, prepare_queries
+
+WHOLE_SENTENCE = "whole sentence"
+"""What brought a term that no word alone did: [CLS] or [SEP] won it."""
+_WORD = re.compile(r"\S+")
+_AROUND = re.compile(r"\A\W+|\W+\Z")
 
 
-def query_row(encoder: Encoder, text: str, k: int | None = None) -> Row:
-    """A sentence's terms and weights, cut to k (default: the model's number of query terms).
+@dataclass(frozen=True)
+class Subject:
+    """What is looked for, encoded. `row` = (terms, weights); `started` is when encoding began, for `total_ms`.
+
+    brought_by: for each term of the row, what `AskedTerm.brought_by` says. demanded, banned: the term ids of the pieces of each
+    word that a hit must carry, all of them, or must not; filters: clauses of the engine's that a hit must match. text and phrases
+    are what BM25 is asked, of a hybrid search. likes: pictures whose terms a `Searcher` adds. The row may be empty where there is
+    any of these.
+    """
+
+    name: str
+    row: Row
+    started: float
+    brought_by: tuple[str, ...] = ()
+    demanded: tuple[tuple[int, ...], ...] = ()
+    banned: tuple[tuple[int, ...], ...] = ()
+    filters: tuple[Filter, ...] = ()
+    text: str = ""
+    phrases: tuple[str, ...] = ()
+    likes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        encoder: Encoder,
+        text: str | None = None,
+        picture: Path | None = None,
+        *,
+        literal: bool = False,
+        pictures: QueryPictures | None = None,
+    ) -> "Subject":
+        """Encode a query or a picture; raises `UsageError` unless there is one of them, and for a query of nothing.
+
+        literal: the text is a sentence, whatever signs are in it. pictures: as for `picture_row`.
+        """
+        started = time.perf_counter()
+        if text is not None and picture is None:
+            return cls._of_query(encoder, text, parse(text, literal), started)
+        if picture is not None and text is None:
+            row = picture_row(encoder, picture, pictures=pictures)
+            return cls(str(picture), row, started, (like(str(picture)),) * len(row[0]))
+        raise UsageError("search for one thing: give a sentence, or a picture with --image.")
+
+    @classmethod
+    def _of_query(cls, encoder: Encoder, name: str, asked: ParsedQuery, started: float) -> "Subject":
+        row, brought_by = _encoded(encoder, asked)
+        subject = cls(
+            name,
+            row,
+            started,
+            brought_by,
+            tuple(_terms_of(encoder, word) for word in asked.demanded),
+            tuple(_terms_of(encoder, word) for word in asked.banned),
+            asked.filters,
+            asked.text.strip(),
+            asked.phrases,
+            asked.likes,
+        )
+        if not (len(row[0]) or subject.demanded or subject.banned or subject.filters or subject.likes):
+            raise _asks_nothing(name)
+        return subject
+
+    def with_picture(self, row: Row, path: str) -> "Subject":
+        """This and a picture's own terms, whose weights are scaled to the L2 norm of what is there and added to it."""
+        if not len(self.row[0]):
+            return replace(self, row=row, brought_by=(like(path),) * len(row[0]))
+        scaled = row[1] * np.float32(np.linalg.norm(self.row[1]) / np.linalg.norm(row[1]))
+        terms = {
+            term: _Won(weight, by) for term, weight, by in zip(self.row[0].tolist(), self.row[1], self.brought_by, strict=True)
+        }
+        for term, weight in zip(row[0].tolist(), scaled, strict=True):
+            had = terms.get(term, _Won(np.float32(0), ""))
+            terms[term] = _Won(had.weight + weight, had.brought_by if had.weight > weight else like(path))
+        both, brought_by = _heaviest_first(terms)
+        return replace(self, row=both, brought_by=brought_by)
+
+
+def like(path: str) -> str:
+    """How a picture's own term says what brought it."""
+    return f"like:{path}"
+
+
+def query_row(encoder: Encoder, sentence: str, k: int | None = None) -> Row:
+    """A sentence's terms and weights, cut to k (default: the model's number of query terms); signs in it are no syntax.
 
     Raises `UsageError` for an empty text, and for one without any term that the model searches by.
     """
-    return _sentence(encoder, text, k)[0]
-
-
-def _sentence(encoder: Encoder, text: str, k: int | None = None) -> tuple[Row, list[str]]:
-    """As `query_row`, with what brought each term."""
-    if not text.strip():
-        raise UsageError('the query is empty: say what the picture shows, for example "a dog on a beach".')
-    weights = prepare_queries(encoder.encode_texts([text]), k or encoder.model.pruning.query_terms)
-    row, origins = weights.row(0), weights.row_origins(0)
+    row = _prepared(encoder, sentence, k).row(0)
     if not len(row[0]):
-        raise UsageError(f'"{text.strip()[:80]}" has no word that this model knows: say what can be seen, in other words.')
-    return row, [] if origins is None else brought_by(encoder, text, origins.tolist())
+        raise _asks_nothing(sentence)
+    return row
+
+
+def _prepared(encoder: Encoder, sentence: str, k: int | None = None) -> SparseWeights:
+    if not sentence.strip():  # of which a tower may say something all the same
+        return SparseWeights.from_rows([([], [])], [[]])
+    return prepare_queries(encoder.encode_texts([sentence]), k or encoder.model.pruning.query_terms)
+
+
+def _asks_nothing(text: str) -> UsageError:
+    if not text.strip():
+        return UsageError('the query is empty: say what the picture shows, for example "a dog on a beach".')
+    return UsageError(f'"{text.strip()[:80]}" has no word that this model knows: say what can be seen, in other words.')
 
 
 def picture_row(encoder: Encoder, picture: Path, k: int | None = None, pictures: QueryPictures | None = None) -> Row:
@@ -53,24 +148,6 @@ def _pixels(encoder: Encoder, picture: Path, pictures: QueryPictures | None = No
         return pictures.pixels(picture)
     with QueryPictures(encoder.model.picture_spec) as once:
         return once.pixels(picture)
-
-
-WHOLE_SENTENCE = "whole sentence"
-"""What brought a term that no word alone did: [CLS] or [SEP] won it."""
-_WORD = re.compile(r"\S+")
-
-
-def brought_by(encoder: Encoder, text: str, origins: Sequence[int]) -> list[str]:
-    """The word as typed at each input position that won a term (0 = [CLS]), without the punctuation around it."""
-    words = [WHOLE_SENTENCE] * len(text)  # of each character
-    for found in _WORD.finditer(text):
-        words[found.start() : found.end()] = [_bare(found[0])] * len(found[0])
-    spans = encoder.token_spans(text)
-    return [words[spans[origin][0]] if spans[origin][1] else WHOLE_SENTENCE for origin in origins]
-
-
-def _bare(word: str) -> str:
-    return re.sub(r"^\W+|\W+$", "", word) or word
 
 
 @dataclass(frozen=True)
@@ -100,38 +177,62 @@ def describe(encoder: Encoder, subject: str, k: int | None = None) -> list[Descr
     ]
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What is looked for, encoded. `row` = (terms, weights); `started` is when encoding began, for `total_ms`.
+class _Won(NamedTuple):
+    """The weight of a term, and what brought it."""
 
-    brought_by: for each term of the row, what `AskedTerm.brought_by` says. demanded, banned: the term ids of the pieces of each
-    word that a hit must carry, all of them, or must not; filters: clauses of the engine's that a hit must match. text and phrases
-    are what BM25 is asked, of a hybrid search. The row may be empty where there is a filter or a demand.
-    """
+    weight: np.float32
+    brought_by: str
 
-    name: str
-    row: Row
-    started: float
-    brought_by: tuple[str, ...] = ()
-    demanded: tuple[tuple[int, ...], ...] = ()
-    banned: tuple[tuple[int, ...], ...] = ()
-    filters: tuple[Filter, ...] = ()
-    text: str = ""
-    phrases: tuple[str, ...] = ()
 
-    @classmethod
-    def of(
-        cls, encoder: Encoder, text: str | None = None, picture: Path | None = None, *, pictures: QueryPictures | None = None
-    ) -> "Subject":
-        """Encode a sentence or a picture; raises `UsageError` unless there is one of them, and what `query_row` raises.
+class _Piece(NamedTuple):
+    """A token of a text, with the word that it is part of, and where that begins: [CLS] and [SEP] are of the whole sentence."""
 
-        pictures: as for `picture_row`.
-        """
-        started = time.perf_counter()
-        if text is not None and picture is None:
-            row, by = _sentence(encoder, text)
-            return cls(text, row, started, tuple(by), text=text)
-        if picture is not None and text is None:
-            row = picture_row(encoder, picture, pictures=pictures)
-            return cls(str(picture), row, started, (f"like:{picture}",) * len(row[0]))
-        raise UsageError("search for one thing: give a sentence, or a picture with --image.")
+    term: int
+    word: str
+    start: int
+
+
+def _pieces(encoder: Encoder, text: str) -> list[_Piece]:
+    """The tokens of a text, in the order that origins count. Words are what spaces part, without the punctuation around them."""
+    words = list(_WORD.finditer(text))
+    starts = [word.start() for word in words]
+    pieces = []
+    for token in encoder.tokens(text):
+        if token.end:
+            word = words[bisect_right(starts, token.start) - 1]
+            pieces.append(_Piece(token.id, _AROUND.sub("", word[0]) or word[0], word.start()))
+        else:
+            pieces.append(_Piece(token.id, WHOLE_SENTENCE, -1))
+    return pieces
+
+
+def _terms_of(encoder: Encoder, text: str) -> tuple[int, ...]:
+    return tuple(piece.term for piece in _pieces(encoder, text) if piece.start >= 0)
+
+
+def _encoded(encoder: Encoder, asked: ParsedQuery) -> tuple[Row, tuple[str, ...]]:
+    """The terms of the sentence, boosted, and of the phrases, by the maximum, as models pool them; and what brought each."""
+    weights = _prepared(encoder, asked.text)
+    row, origins = weights.row(0), weights.row_origins(0)
+    assert origins is not None  # every text encoder gives them
+    pieces = _pieces(encoder, asked.text)
+    winners = [pieces[origin] for origin in origins.tolist()]
+    if not (asked.boosts or asked.phrases):
+        return row, tuple(winner.word for winner in winners)
+    factors = dict(asked.boosts)
+    terms = {
+        term: _Won(np.float32(weight * factors.get(winner.start, 1.0)), winner.word)
+        for term, weight, winner in zip(row[0].tolist(), row[1].tolist(), winners, strict=True)
+    }
+    for phrase in asked.phrases:
+        of_phrase = dict(zip(*encoder.encode_texts([phrase]).row(0), strict=True))
+        for piece in _pieces(encoder, phrase):
+            if not encoder.model.lexicon.is_special[piece.term]:
+                won = _Won(of_phrase.get(np.int32(piece.term), np.float32(1)), f'"{piece.word}"')
+                terms[piece.term] = max(terms.get(piece.term, won), won, key=lambda one: one.weight)
+    return _heaviest_first(terms)
+
+
+def _heaviest_first(terms: Mapping[int, _Won]) -> tuple[Row, tuple[str, ...]]:
+    row = SparseWeights.from_rows([(list(terms), [won.weight for won in terms.values()])]).row(0)
+    return row, tuple(terms[term].brought_by for term in row[0].tolist())

@@ -49,6 +49,9 @@ FieldTypeOption = Annotated[
 FamilyOption = Annotated[
     Family | None, typer.Option("--family", help="Which file of mappings/ the index is made by; default: opensearch.")
 ]
+LiteralOption = Annotated[
+    bool, typer.Option("--literal", help="Take the text for a sentence, whatever signs of the query language are in it.")
+]
 FormOption = Annotated[
     QueryForm | None, typer.Option("--form", help="How the query is written; default: what suits the server. All score alike.")
 ]

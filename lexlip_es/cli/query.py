@@ -10,6 +10,7 @@ from lexlip_es.cli import common
 def query(
     text: Annotated[str, typer.Argument(help='What to look for: "a dog on a beach".')],
     k: Annotated[int, typer.Option("--k", min=1, max=10_000, help="How many hits.")] = 10,
+    literal: common.LiteralOption = False,
     form: common.FormOption = None,
     model: common.ModelOption = None,
     text_side: common.TextSideOption = "auto",
@@ -18,10 +19,16 @@ def query(
     """Print the search request for a sentence: paste it under `GET pictures/_search`."""
     from lexlip_es.dialects import dialect_of_form
     from lexlip_es.encoders import load_encoder
+    from lexlip_es.errors import UsageError
     from lexlip_es.model_folder import open_model
     from lexlip_es.queries import search_body
-    from lexlip_es.subjects import query_row
+    from lexlip_es.query_filters import all_of
+    from lexlip_es.subjects import Subject
 
     opened = open_model(model)
-    row = query_row(load_encoder(opened, text=text_side, runtime=runtime), text)
-    common.answer(search_body(row, opened.lexicon, k, dialect=dialect_of_form(form or "rank_feature")))
+    subject = Subject.of(load_encoder(opened, text=text_side, runtime=runtime), text, literal=literal)
+    if subject.likes:
+        raise UsageError("like: asks the index for a picture's terms, and query asks no server: leave it out, or use search.")
+    dialect = dialect_of_form(form or "rank_feature")
+    only = all_of(subject.demanded, subject.banned, subject.filters, opened.lexicon, dialect.field_type)
+    common.answer(search_body(subject.row, opened.lexicon, k, dialect=dialect, filter=only))

@@ -15,6 +15,8 @@ def search(
     ] = None,
     k: Annotated[int, typer.Option("--k", min=1, max=10_000, help="How many hits.")] = 10,
     show_all: Annotated[bool, typer.Option("--all", help="Show each of several duplicates, instead of the best one.")] = False,
+    literal: common.LiteralOption = False,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Ask captions, tags and file names too, by BM25.")] = False,
     index: common.IndexOption = None,
     form: common.FormOption = None,
     model: common.ModelOption = None,
@@ -23,15 +25,21 @@ def search(
     url: common.UrlOption = None,
     as_json: common.JsonOption = False,
 ) -> None:
-    """Search an index by a sentence, or by a picture with --image."""
+    """Search an index by a query, or by a picture with --image.
+
+    A query is a sentence; in it dog^2 weighs twice as much, "red car" is searched without expansion, +beach and -leash say which
+    terms a picture must have or must not, and taken:2024..2025, folder:holidays/, camera:fuji, width:>2000, height:, tag:x and
+    like:PATH say what it must be like.
+    """
     from lexlip_es.encoders import load_encoder
     from lexlip_es.model_folder import open_model
     from lexlip_es.searching import Searcher
     from lexlip_es.subjects import Subject
 
     encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
-    subject = Subject.of(encoder, text, image)  # before the engine, which may have to be started
-    result = Searcher(common.connected(url, briefly=True), encoder, index, form).search(subject, k, all=show_all)
+    subject = Subject.of(encoder, text, image, literal=literal)  # before the engine, which may have to be started
+    searcher = Searcher(common.connected(url, briefly=True), encoder, index, form, local_files=True)
+    result = searcher.search(subject, k, all=show_all, hybrid=hybrid)
     for note in result.notes:
         common.say(note)
     if as_json:
@@ -40,8 +48,10 @@ def search(
     for place, hit in enumerate(result.hits, 1):
         alike = f"  (and {hit.duplicates} like it)" if hit.duplicates else ""
         common.show(f"{place:3d}  {hit.score:8.4f}  {hit.full_path}{alike}" + (f"  {hit.caption}" if hit.caption else ""))
-        common.show("               " + "  ".join(f"{share.piece} {share.contribution:.3f}" for share in hit.terms[:8]))
+        shares = [f"{share.field}: {share.contribution:.3f}" for share in hit.texts]
+        shares += [f"{share.piece} {share.contribution:.3f}" for share in hit.terms[:8]]
+        common.show("               " + "  ".join(shares))
     if result.folded:
         common.say(f"{result.folded} duplicates are not shown: --all shows them.")
     if not result.hits:
-        common.say(f"nothing in {result.index} shares a term with the query.")
+        common.say(f"nothing in {result.index} matches the query.")

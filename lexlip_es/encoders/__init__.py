@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from lexlip_es.encoders.checkpoint import CheckpointEncoder
+    from lexlip_es.encoders.tokens import Token
 
 TextSide = Literal["auto", "table", "tower"]
 Runtime = Literal["auto", "onnx", "torch"]
@@ -95,11 +96,11 @@ class Encoder:
         """See `TextEncoder.encode_texts`."""
         return self._texts.encode_texts(texts)
 
-    def token_spans(self, text: str) -> list[tuple[int, int]]:
-        """Where each input position that `origins` can name stands in the text: see `tokens.token_spans`."""
-        from lexlip_es.encoders.tokens import token_spans
+    def tokens(self, text: str) -> "list[Token]":
+        """The tokens of a text, in the order that `origins` count: see `tokens.tokens`."""
+        from lexlip_es.encoders.tokens import tokens
 
-        return token_spans(self._texts.tokenizer, text)
+        return tokens(self._texts.tokenizer, text)
 
 
 def load_encoder(model: ModelFolder, *, text: TextSide = "auto", runtime: Runtime = "auto") -> Encoder:

@@ -1,6 +1,7 @@
 """Text to word-piece ids with the model's own tokenizer."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tokenizers import Tokenizer
 
@@ -24,10 +25,18 @@ def token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
     return [encoding.ids for encoding in tokenizer.encode_batch([_clean(text) for text in texts])]
 
 
-def token_spans(tokenizer: Tokenizer, text: str) -> list[tuple[int, int]]:
-    """From which character to before which one each token of `token_ids` stands in the text; (0, 0) for [CLS] and [SEP]."""
-    spans: list[tuple[int, int]] = tokenizer.encode(_clean(text)).offsets
-    return spans
+class Token(NamedTuple):
+    """A word piece of a text: its id, from which character it stands there, and to before which; [CLS] and [SEP] from 0 to 0."""
+
+    id: int
+    start: int
+    end: int
+
+
+def tokens(tokenizer: Tokenizer, text: str) -> list[Token]:
+    """The tokens of a text, those of `token_ids`, in the order that an encoder's `origins` count."""
+    encoding = tokenizer.encode(_clean(text))
+    return [Token(id, *span) for id, span in zip(encoding.ids, encoding.offsets, strict=True)]
 
 
 def _clean(text: str) -> str:

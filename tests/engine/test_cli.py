@@ -82,7 +82,7 @@ def test_search_in_json_keeps_the_contract(cli: Cli, indexed: Path) -> None:
     assert isinstance(answer["took_ms"], int) and answer["total_ms"] >= answer["took_ms"]
     hit = answer["hits"][0]
     assert {"id", "path", "score", "terms"} <= set(hit)
-    assert set(hit["terms"][0]) == {"term", "piece", "query_weight", "picture_weight", "contribution"}
+    assert set(hit["terms"][0]) == {"term", "piece", "query_weight", "picture_weight", "contribution", "brought_by"}
     assert hit["path"] == "red.png"
 
 

@@ -15,6 +15,7 @@ from lexlip_es.documents import features
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, Engine, JsonObject, connect
 from lexlip_es.errors import LexlipError, UsageError
+from lexlip_es.explanations import exact_shares
 from lexlip_es.indexing import index_source
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.loading import Run
@@ -23,7 +24,6 @@ from lexlip_es.model_folder import ModelFolder, starter_path
 from lexlip_es.queries import (
     Filter,
     asked_terms,
-    exact_shares,
     explain_request,
     hits_request,
     read_hit,

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lexlip_es.clause_limit import fit_clauses
 from lexlip_es.dialects import Dialect, QueryForm
 from lexlip_es.errors import LexlipError, UsageError
+from lexlip_es.explanations import exact_shares
 from lexlip_es.lexicon import Lexicon, feature_name
 from lexlip_es.queries import (
     asked_terms,
-    exact_shares,
     explain_request,
-    fit_clauses,
     hits_request,
     query_string,
     ranking_body,
