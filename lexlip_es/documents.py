@@ -1,6 +1,7 @@
 """Weights to documents: pure functions, no client, no I/O (design contract 2)."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,16 @@ def ancestors(path: str) -> list[str]:
     """Every folder above a relative path, from the top: `a/b/c.jpg` -> `["a", "a/b"]`."""
     parts = path.split("/")[:-1]
     return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
+def name_words(path: str) -> str:
+    """The words of a file's name, as a search by text takes them: letters and digits, without the suffix.
+
+    >>> name_words("2024/IMG_0042-red.car@sea.jpeg")
+    'IMG 0042 red car sea'
+    """
+    stem = path.rpartition("/")[2].rpartition(".")[0] or path.rpartition("/")[2]
+    return " ".join(re.findall(r"[^\W\d_]+|\d+", stem))
 
 
 def features(row: Row, lexicon: Lexicon) -> dict[str, float]:
@@ -54,6 +65,7 @@ def _place_fields(found: Found, collection: str, root: str) -> dict[str, Any]:
         "collection": collection,
         "root": root,
         "path": found.display_path,
+        "name": name_words(found.display_path),
         **({"folder": folders} if folders else {}),
         "file_size": found.size,
         "modified": found.modified,
@@ -101,7 +113,7 @@ def document_again(
     with_location: bool = False,
 ) -> dict[str, Any]:
     """The document of a picture with the same content as another one's, at its own place; said: None keeps what that one says."""
-    another = {"collection", "root", "path", "folder", "file_size", "modified"} | (set() if said is None else set(SAID))
+    another = {"collection", "root", "path", "name", "folder", "file_size", "modified"} | (set() if said is None else set(SAID))
     another |= set() if with_location else {"location"}
     kept = {field: value for field, value in document.items() if field not in another}
     return {**kept, **_place_fields(found, collection, root), "duplicate_group": document["content_hash"], **(said or {})}

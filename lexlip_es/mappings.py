@@ -17,7 +17,7 @@ from lexlip_es.meta_columns import meta_field
 from lexlip_es.model_folder import ModelFolder
 from lexlip_es.names import Kind
 
-SCHEMA = 2  # 2 has `root` and `perceptual_hash`
+SCHEMA = 3  # 2 has `root` and `perceptual_hash`, 3 `name` and `tags.words`
 _SEARCHED = 1  # the oldest schema whose documents are searched like the newest
 REBUILD = "lexlip-es rebuild"
 COMPRESSED = "best_compression"  # `index.codec`, of every server

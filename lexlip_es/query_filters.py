@@ -13,9 +13,9 @@ from lexlip_es.dialects import FieldType
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.queries import Filter
 
-_VALUES = re.compile(r"(?P<sign>>=|<=|>|<)?(?P<only>[\d-]+)|(?P<low>[\d-]+)?\.\.(?P<high>[\d-]+)?")
-_NUMBER = re.compile(r"\d{1,9}", re.ASCII)  # what fits into the engines' `integer`
-_DAY = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
+_VALUES = r"(?P<sign>>=|<=|>|<)?(?P<only>[\d-]+)|(?P<low>[\d-]+)?\.\.(?P<high>[\d-]+)?"
+_NUMBER = r"[0-9]{1,9}"  # what fits into the engines' `integer`
+_DAY = r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?"
 _Span = tuple[Any, Any]  # the first value, and the first one after
 
 
@@ -35,7 +35,7 @@ def _range(field: str, span_of: Callable[[str], _Span | None]) -> Callable[[str]
     """Values, their ranges and comparisons: `2024`, `2024..2025`, `2024..`, `..2025`, `>2024`, `>=2024`, `<2024`, `<=2024`."""
 
     def clause(value: str) -> Filter | None:
-        found = _VALUES.fullmatch(value)
+        found = re.fullmatch(_VALUES, value)
         if not found or not any(found.group("only", "low", "high")):
             return None
         lowest, highest = (
@@ -53,12 +53,12 @@ def _range(field: str, span_of: Callable[[str], _Span | None]) -> Callable[[str]
 
 
 def _number(text: str) -> _Span | None:
-    return (int(text), int(text) + 1) if _NUMBER.fullmatch(text) else None
+    return (int(text), int(text) + 1) if re.fullmatch(_NUMBER, text) else None
 
 
 def _days(text: str) -> _Span | None:
     """The first day of a year, a month or a day, and the first day after it."""
-    found = _DAY.fullmatch(text)
+    found = re.fullmatch(_DAY, text)
     if not found:
         return None
     year, month, day = (int(part) if part else None for part in found.groups())

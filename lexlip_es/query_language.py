@@ -21,23 +21,29 @@ ParsedQuery(text='6" nails: a "stray quote', boosts=(), phrases=(), demanded=(),
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from lexlip_es.queries import Filter
 from lexlip_es.query_filters import field_clause
 
 HEAVIEST_BOOST = 1_000.0
-# Quantifiers run over one class each and lookaheads are short: a text of any length is parsed in linear time.
-_SYNTAX = re.compile(
-    r"""(?<!\S)(?:
-      (?![+-])(?P<boosted>[^\s"^]+)\^(?P<factor>\d+(?:\.\d+)?)(?=[,;.!?)]{0,3}(?:\s|\Z))
-    | (?P<sign>[+-]?)(?:
-        (?P<name>[a-z]+):(?:"(?P<quoted>[^"]+)"|(?P<value>[^\s"]+))(?!\S)
-      | "(?P<phrase>[^"]+)"(?=[,;.!?)]{0,3}(?:\s|\Z))
-      | (?<=[+-])(?P<word>\w[^\s":^]*?)(?=[,;.!?)]{0,3}(?:\s|\Z))
-      )[,;.!?)]{0,3}\s*
-    )""",
-    re.VERBOSE,
-)
+_SIGNS = frozenset('^"+-:')  # without one of them a text is no more than itself
+
+
+@cache  # not compiled before it is needed: that takes longer than many a search
+def _syntax() -> re.Pattern[str]:
+    """Quantifiers run over one class each and lookaheads are short, so a text of any length is parsed in linear time."""
+    return re.compile(
+        r"""(?<!\S)(?:
+          (?![+-])(?P<boosted>[^\s"^]+)\^(?P<factor>\d+(?:\.\d+)?)(?=[,;.!?)]{0,3}(?:\s|\Z))
+        | (?P<sign>[+-]?)(?:
+            (?P<name>[a-z]+):(?:"(?P<quoted>[^"]+)"|(?P<value>[^\s"]+))(?!\S)
+          | "(?P<phrase>[^"]+)"(?=[,;.!?)]{0,3}(?:\s|\Z))
+          | (?<=[+-])(?P<word>\w[^\s":^]*?)(?=[,;.!?)]{0,3}(?:\s|\Z))
+          )[,;.!?)]{0,3}\s*
+        )""",
+        re.VERBOSE,
+    )
 
 
 @dataclass(frozen=True)
@@ -59,14 +65,14 @@ class ParsedQuery:
 
 def parse(text: str, literal: bool = False) -> ParsedQuery:
     """What a text asks for; `literal` takes all of it for a sentence."""
-    if literal:
+    if literal or _SIGNS.isdisjoint(text):
         return ParsedQuery(text)
     plain, done = "", 0
     boosts: list[tuple[int, float]] = []
     filters: list[Filter] = []
     likes: list[str] = []
     words: dict[str, list[str]] = {"": [], "+": [], "-": []}  # by sign; without one they are phrases
-    for found in _SYNTAX.finditer(text):
+    for found in _syntax().finditer(text):
         sign, name, value = found["sign"], found["name"], found["quoted"] or found["value"]
         if kept := found["boosted"] or "":
             factor = float(found["factor"])

@@ -15,7 +15,6 @@ from lexlip_es.engines.errors import EngineUnreachableError, UnknownIndexError
 from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.errors import LexlipError
 from lexlip_es.hybrid import text_clauses
-from lexlip_es.likes import own_terms
 from lexlip_es.mappings import IndexMeta
 from lexlip_es.names import index_name
 from lexlip_es.queries import (
@@ -171,6 +170,10 @@ class Searcher:
 
     def with_likes(self, subject: Subject) -> Subject:
         """The subject with the terms of the pictures that it shall be like; raises as `search`."""
+        if not subject.likes:
+            return subject
+        from lexlip_es.likes import own_terms
+
         for path in subject.likes:
             row = own_terms(self.engine, self.index, self.encoder, path, local_files=self._local_files, pictures=self._pictures)
             subject = subject.with_picture(row, path)

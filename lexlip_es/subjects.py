@@ -22,7 +22,6 @@ from lexlip_es.weights import Row, SparseWeights, prepare_documents, prepare_que
 WHOLE_SENTENCE = "whole sentence"
 """What brought a term that no word alone did: [CLS] or [SEP] won it."""
 _WORD = re.compile(r"\S+")
-_AROUND = re.compile(r"\A\W+|\W+\Z")
 
 
 @dataclass(frozen=True)
@@ -200,10 +199,15 @@ def _pieces(encoder: Encoder, text: str) -> list[_Piece]:
     for token in encoder.tokens(text):
         if token.end:
             word = words[bisect_right(starts, token.start) - 1]
-            pieces.append(_Piece(token.id, _AROUND.sub("", word[0]) or word[0], word.start()))
+            pieces.append(_Piece(token.id, _bare(word[0]), word.start()))
         else:
             pieces.append(_Piece(token.id, WHOLE_SENTENCE, -1))
     return pieces
+
+
+def _bare(word: str) -> str:
+    """A word without the punctuation around it; what is nothing else stays."""
+    return word if word.isalnum() else re.sub(r"\A\W+|\W+\Z", "", word) or word
 
 
 def _terms_of(encoder: Encoder, text: str) -> tuple[int, ...]:

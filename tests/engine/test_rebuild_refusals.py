@@ -142,7 +142,7 @@ def test_an_older_schema_is_refused_with_the_command_that_makes_it_anew(house: H
     house.index()
     house.engine.put_mapping(FIRST, {"_meta": {"lexlip": {"schema": 0, "kind": "picture"}}})
     for attempt in (house.index, lambda: Searcher(house.engine, load_encoder(house.model), ALIAS)):
-        assert "schema 0, this version reads 2: make its documents anew with lexlip-es rebuild" in said(attempt)
+        assert "schema 0, this version reads 3: make its documents anew with lexlip-es rebuild" in said(attempt)
     house.rebuild(field_type=house.fields)
     assert Searcher(house.engine, load_encoder(house.model), ALIAS).by_text("red").hits
 

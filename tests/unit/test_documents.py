@@ -8,7 +8,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexlip_es.documents import ancestors, bulk_action, document_again, document_id, picture_document, said_fields, text_document
+from lexlip_es.documents import (
+    ancestors,
+    bulk_action,
+    document_again,
+    document_id,
+    name_words,
+    picture_document,
+    said_fields,
+    text_document,
+)
 from lexlip_es.entries import Found, LocalFile
 from lexlip_es.images import Picture
 from lexlip_es.lexicon import Lexicon
@@ -53,11 +62,22 @@ def test_a_document_has_the_fields_of_the_contract_and_no_other() -> None:
     document = picture_document(found(), PICTURE, "ab" * 32, row, LEXICON, **(PLACE | {"said": {"caption": ["a dog"]}}))
     assert document["top_terms"] == ["dog", "beach"]  # readable, heaviest first, without repeats
     assert list(document["terms"]) == ["dog", "beach", "##dog"]
-    assert document["folder"] == ["a", "a/b"]
+    assert (document["folder"], document["name"]) == (["a", "a/b"], "dog")
     assert document["duplicate_group"] == document["content_hash"] == "ab" * 32
     assert (document["width"], document["height"], document["file_size"]) == (640, 480, 1234)
     assert document["taken_at"] == "2024-07-01T12:00:00+02:00"
     assert set(document) <= set(index_body({})["mappings"]["properties"])
+
+
+def test_the_words_of_a_file_s_name_are_its_letters_and_its_digits() -> None:
+    names = {
+        "a/IMG_0042-red.car.jpeg": "IMG 0042 red car",
+        "été 日本": "été 日本",
+        ".hidden": "hidden",
+        "a.b/": "",
+        "%FFx.png": "FFx",
+    }
+    assert {path: name_words(path) for path in names} == names
 
 
 def test_what_is_unknown_is_absent_instead_of_null() -> None:

@@ -63,7 +63,7 @@ def test_an_older_schema_is_searched_and_not_written_to(model: ModelFolder) -> N
     older = meta_of(index_meta(model, "picture", 64) | {"schema": 1})
     older.require_model(model)
     with pytest.raises(
-        LexlipError, match="has lexlip schema 1, this version writes 2: make its documents anew with lexlip-es rebuild"
+        LexlipError, match="has lexlip schema 1, this version writes 3: make its documents anew with lexlip-es rebuild"
     ):
         older.require_same_documents(model, "picture", 64)
 
