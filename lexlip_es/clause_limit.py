@@ -78,7 +78,9 @@ def fit_clauses(row: Row, limit: int | None, *beside: Filter | None) -> tuple[Ro
 def _leaves(clause: Any) -> int:
     if isinstance(clause, Mapping):
         return sum(
-            len(value.split()) if key == "query" and isinstance(value, str) else _leaves(value) for key, value in clause.items()
+            len(value.split()) if key == "query" and isinstance(value, str) else _leaves(value)
+            for key, value in clause.items()
+            if key not in ("boost", "_name", "minimum_should_match")
         )
     if isinstance(clause, Sequence) and any(isinstance(item, Mapping) for item in clause):
         return sum(map(_leaves, clause))

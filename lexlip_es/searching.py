@@ -163,7 +163,7 @@ class Searcher:
         chosen = ((hit, 0) for hit in ranked) if all or text else fold(ranked, k)
         hits = [read_hit(hit, terms, with_caption=text, duplicates=others) for hit, others in chosen]
         total_ms = 1000 * (time.perf_counter() - subject.started)
-        if asked.meta.write_once and hits and terms and not hits[0].terms:
+        if asked.meta.write_once and terms and not texts and hits and not hits[0].terms:
             hits = self._with_terms(hits, found.row, terms, asked.dialect)
         took_ms = int(found.answer["took"])
         return SearchResult(subject.name, self.index, self.encoder.model.identity, took_ms, total_ms, hits, found.notes)

@@ -4,7 +4,7 @@ import os
 import re
 import time
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,8 +30,8 @@ class Subject:
 
     brought_by: for each term of the row, what `AskedTerm.brought_by` says. demanded, banned: the term ids of the pieces of each
     word that a hit must carry, all of them, or must not; filters: clauses of the engine's that a hit must match. text and phrases
-    are what BM25 is asked, of a hybrid search. likes: pictures whose terms a `Searcher` adds. The row may be empty where there is
-    any of these.
+    are what BM25 is asked in a hybrid search, no more of a long text than the model reads. likes: pictures whose terms a
+    `Searcher` adds. The row may be empty where there is any of these.
     """
 
     name: str
@@ -69,7 +69,8 @@ class Subject:
 
     @classmethod
     def _of_query(cls, encoder: Encoder, name: str, asked: ParsedQuery, started: float) -> "Subject":
-        row, brought_by = _encoded(encoder, asked)
+        pieces = _pieces(encoder, asked.text)
+        row, brought_by = _encoded(encoder, asked, pieces)
         subject = cls(
             name,
             row,
@@ -78,7 +79,7 @@ class Subject:
             tuple(_terms_of(encoder, word) for word in asked.demanded),
             tuple(_terms_of(encoder, word) for word in asked.banned),
             asked.filters,
-            asked.text.strip(),
+            asked.text[: max(piece.end for piece in pieces)].strip(),
             asked.phrases,
             asked.likes,
         )
@@ -184,11 +185,15 @@ class _Won(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    """A token of a text, with the word that it is part of, and where that begins: [CLS] and [SEP] are of the whole sentence."""
+    """A token of a text: its term, the word that it is part of, where that begins, and where the token ends.
+
+    [CLS] and [SEP] are of the whole sentence, begin before it, and end at 0.
+    """
 
     term: int
     word: str
     start: int
+    end: int
 
 
 def _pieces(encoder: Encoder, text: str) -> list[_Piece]:
@@ -199,9 +204,9 @@ def _pieces(encoder: Encoder, text: str) -> list[_Piece]:
     for token in encoder.tokens(text):
         if token.end:
             word = words[bisect_right(starts, token.start) - 1]
-            pieces.append(_Piece(token.id, _bare(word[0]), word.start()))
+            pieces.append(_Piece(token.id, _bare(word[0]), word.start(), token.end))
         else:
-            pieces.append(_Piece(token.id, WHOLE_SENTENCE, -1))
+            pieces.append(_Piece(token.id, WHOLE_SENTENCE, -1, 0))
     return pieces
 
 
@@ -214,12 +219,11 @@ def _terms_of(encoder: Encoder, text: str) -> tuple[int, ...]:
     return tuple(piece.term for piece in _pieces(encoder, text) if piece.start >= 0)
 
 
-def _encoded(encoder: Encoder, asked: ParsedQuery) -> tuple[Row, tuple[str, ...]]:
+def _encoded(encoder: Encoder, asked: ParsedQuery, pieces: Sequence[_Piece]) -> tuple[Row, tuple[str, ...]]:
     """The terms of the sentence, boosted, and of the phrases, by the maximum, as models pool them; and what brought each."""
     weights = _prepared(encoder, asked.text)
     row, origins = weights.row(0), weights.row_origins(0)
     assert origins is not None  # every text encoder gives them
-    pieces = _pieces(encoder, asked.text)
     winners = [pieces[origin] for origin in origins.tolist()]
     if not (asked.boosts or asked.phrases):
         return row, tuple(winner.word for winner in winners)

@@ -29,7 +29,7 @@ def search(
 
     A query is a sentence; in it dog^2 weighs twice as much, "red car" is searched without expansion, +beach and -leash say which
     terms a picture must have or must not, and taken:2024..2025, folder:holidays/, camera:fuji, width:>2000, height:, tag:x and
-    like:PATH say what it must be like.
+    like:PATH say what it must be like. Write -- before a query that begins with a minus.
     """
     from lexlip_es.encoders import load_encoder
     from lexlip_es.model_folder import open_model

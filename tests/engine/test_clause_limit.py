@@ -97,6 +97,16 @@ def test_a_filter_counts_by_what_the_server_makes_of_it(limited: Any, engine: En
         searcher.search(subject(model), filter={"match": {"caption": "a b c d e f g h"}})
 
 
+def test_the_words_that_captions_are_asked_count_too(limited: Any, engine_url: str, model: ModelFolder) -> None:
+    with PictureIndex(engine_url, NAME, model.path) as index:
+        limited(12)
+        assert index.search("dog beach car", hybrid=True).notes  # three fields are asked each word
+        found = index.search("dog beach car", hybrid=True).hits[0]
+        assert len(found.terms) <= 3 and [share.field for share in found.texts] == ["caption"]
+        limited(None)
+        assert index.search("日" * 2_000 + " dog", hybrid=True).notes == []  # no more is asked than the model reads
+
+
 def subject(model: ModelFolder) -> Subject:
     return Subject.of(load_encoder(model), WORDS)
 

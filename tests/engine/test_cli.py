@@ -91,6 +91,20 @@ def test_query_prints_a_body_that_the_engine_ranks_by(cli: Cli, indexed: Path, e
     assert engine.search(ALIAS, json.loads(run.stdout))["hits"]["hits"][0]["_source"]["path"] == "blue.png"
 
 
+def test_the_language_is_spoken_by_search_and_query(cli: Cli, indexed: Path, engine: Engine) -> None:
+    found = cli("search", "red green blue +green width:20 folder:nowhere", "--index", ALIAS)
+    assert (found.returncode, found.stdout) == (0, "")
+    listed = cli("search", "--index", ALIAS, "--json", "--", "-green")
+    assert [(hit["path"], hit["score"]) for hit in json.loads(listed.stdout)["hits"]] == []  # every picture has some of it
+    body = json.loads(cli("query", "red^2 blue width:20 -tag:x").stdout)
+    assert engine.search(ALIAS, body)["hits"]["hits"][0]["_source"]["path"] == "red.png"
+    literal = cli("search", "red^2 green", "--literal", "--index", ALIAS, "--json")
+    assert {share["query_weight"] for hit in json.loads(literal.stdout)["hits"] for share in hit["terms"]} == {1.0}
+    hybrid = json.loads(cli("search", "green", "--hybrid", "--index", ALIAS, "--json").stdout)["hits"][0]
+    assert [text["field"] for text in hybrid["texts"]] == ["name"]
+    assert "leave it out, or use search" in one_sentence(cli("query", "like:red.png"))
+
+
 def test_terms_reads_a_picture_and_a_text(cli: Cli, indexed: Path) -> None:
     assert json.loads(cli("terms", indexed / "red.png", "--json").stdout)[0]["term"] == "red"
     assert cli("terms", "a blue car").stdout.split() == ["1.00000", "blue"]

@@ -11,6 +11,7 @@ from lexlip_es.clause_limit import fit_clauses
 from lexlip_es.dialects import Dialect, QueryForm
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.explanations import exact_shares
+from lexlip_es.hybrid import text_clauses
 from lexlip_es.lexicon import Lexicon, feature_name
 from lexlip_es.queries import (
     asked_terms,
@@ -117,6 +118,7 @@ def test_the_clauses_of_a_filter_count_too_and_a_list_of_values_is_one() -> None
     both = {"bool": {"should": [{"term": {"path": "a"}}, {"term": {"path": "b"}}]}}
     assert fit_clauses(row, 10, both)[1] == 2
     assert fit_clauses(row, 11, {"terms": {"path": [str(i) for i in range(2000)]}})[1] == 0
+    assert fit_clauses(row, 18, both, None, *text_clauses("a dog", ["red car"]))[1] == 10 - (18 - 2 - 3 * 4)  # three texts
     assert len(fit_clauses(row, 1, both)[0][0]) == 1  # a query keeps its heaviest term whatever the filter is
 
 

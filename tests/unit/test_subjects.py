@@ -33,6 +33,7 @@ def test_every_term_says_the_word_that_brought_it_as_it_was_typed(encoder: Encod
 def test_words_beyond_what_the_model_reads_bring_nothing_and_do_no_harm(encoder: Encoder) -> None:
     subject = Subject.of(encoder, "dog " * 1_000 + "beach")
     assert set(brought(encoder, subject).values()) <= {"dog", WHOLE_SENTENCE}
+    assert set(subject.text.split()) == {"dog"}
 
 
 def test_signs_of_any_script_do_not_move_the_words(encoder: Encoder) -> None:
