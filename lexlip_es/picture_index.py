@@ -186,7 +186,7 @@ class PictureIndex:
         """
         if not 1 <= k <= MOST_HITS:
             raise UsageError(f"k is {k}: ask for 1 to {MOST_HITS} hits.")
-        return self._searcher().search(self._subject(query, literal), k, filter=filter, all=all, hybrid=hybrid)
+        return self._searcher().search(self._subject(query, literal, hybrid), k, filter=filter, all=all, hybrid=hybrid)
 
     def explain(self, query: str | Path, id: str, *, literal: bool = False, hybrid: bool = False) -> Hit:
         """The picture of this id as a hit of the query, each term with exactly what it gave, heaviest first; filters aside.
@@ -203,7 +203,7 @@ class PictureIndex:
         True
         """
         searcher, wanted = self._searcher(), {"ids": {"values": [id]}}
-        subject = searcher.with_likes(self._subject(query, literal))
+        subject = searcher.with_likes(self._subject(query, literal, hybrid))
         texts = text_clauses(subject.text, subject.phrases) if hybrid else []
         fields = ("path", "collection", "caption", "terms")
         without_score = {"size": 1, "query": wanted, "_source": fields[:3]}
@@ -280,10 +280,10 @@ class PictureIndex:
             )
         return self._kept
 
-    def _subject(self, query: str | Path, literal: bool) -> Subject:
+    def _subject(self, query: str | Path, literal: bool, hybrid: bool) -> Subject:
         if isinstance(query, Path):
             return Subject.of(self.encoder, picture=query, pictures=self._pictures)
-        return Subject.of(self.encoder, query, literal=literal)
+        return Subject.of(self.encoder, query, literal=literal, hybrid=hybrid)
 
 
 def _deletions(ids: Iterable[str]) -> Iterator[dict[str, Any]]:

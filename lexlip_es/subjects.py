@@ -53,15 +53,20 @@ class Subject:
         picture: Path | None = None,
         *,
         literal: bool = False,
+        hybrid: bool = False,
         pictures: QueryPictures | None = None,
     ) -> "Subject":
         """Encode a query or a picture; raises `UsageError` unless there is one of them, and for a query of nothing.
 
-        literal: the text is a sentence, whatever signs are in it. pictures: as for `picture_row`.
+        literal: the text is a sentence, whatever signs are in it. hybrid: its words need not be any that the model knows, since
+        texts are asked too. pictures: as for `picture_row`.
         """
         started = time.perf_counter()
         if text is not None and picture is None:
-            return cls._of_query(encoder, text, parse(text, literal), started)
+            subject = cls._of_query(encoder, text, parse(text, literal), started)
+            if not (subject.asks_something or (hybrid and subject.text)):
+                raise _asks_nothing(text)
+            return subject
         if picture is not None and text is None:
             row = picture_row(encoder, picture, pictures=pictures)
             return cls(str(picture), row, started, (like(str(picture)),) * len(row[0]))
@@ -71,7 +76,7 @@ class Subject:
     def _of_query(cls, encoder: Encoder, name: str, asked: ParsedQuery, started: float) -> "Subject":
         pieces = _pieces(encoder, asked.text)
         row, brought_by = _encoded(encoder, asked, pieces)
-        subject = cls(
+        return cls(
             name,
             row,
             started,
@@ -83,9 +88,11 @@ class Subject:
             asked.phrases,
             asked.likes,
         )
-        if not (len(row[0]) or subject.demanded or subject.banned or subject.filters or subject.likes):
-            raise _asks_nothing(name)
-        return subject
+
+    @property
+    def asks_something(self) -> bool:
+        """Whether there is a term to search by, now or when a `Searcher` has added pictures, or something to filter by."""
+        return bool(len(self.row[0]) or self.demanded or self.banned or self.filters or self.likes)
 
     def with_picture(self, row: Row, path: str) -> "Subject":
         """This and a picture's own terms, whose weights are scaled to the L2 norm of what is there and added to it."""

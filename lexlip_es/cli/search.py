@@ -37,7 +37,7 @@ def search(
     from lexlip_es.subjects import Subject
 
     encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
-    subject = Subject.of(encoder, text, image, literal=literal)  # before the engine, which may have to be started
+    subject = Subject.of(encoder, text, image, literal=literal, hybrid=hybrid)  # before the engine, which may have to be started
     searcher = Searcher(common.connected(url, briefly=True), encoder, index, form, local_files=True)
     result = searcher.search(subject, k, all=show_all, hybrid=hybrid)
     for note in result.notes:

@@ -218,6 +218,7 @@ def test_texts_are_asked_beside_the_terms_and_all_shares_add_up_to_the_score(ind
             assert hit.terms == terms.get(hit.path, []), query
             why = index.explain(query, hit.id, hybrid=True)
             assert (why.terms, why.texts, why.score) == (hit.terms, hit.texts, hit.score)
+    assert [hit.path for hit in index.search("with that", hybrid=True).hits] == ["a/b c/leash.jpg"]  # by no term at all
     asked = {share.field for hit in index.search("red holiday dog", hybrid=True).hits for share in hit.texts}
     assert asked == {"caption", "tags", "name"}
     assert all(hit.texts == [] for hit in index.search("red holiday dog").hits)

@@ -115,6 +115,17 @@ def test_a_query_of_nothing_is_refused(encoder: Encoder, nothing: str) -> None:
         Subject.of(encoder, nothing)
 
 
+def test_words_that_the_model_does_not_know_are_enough_where_texts_are_asked_too(starter: ModelFolder) -> None:
+    encoder = load_encoder(starter)
+    for unknown in ("of the", "\U0001f996"):
+        with pytest.raises(UsageError, match="has no word that this model knows"):
+            Subject.of(encoder, unknown)
+        asked = Subject.of(encoder, unknown, hybrid=True)
+        assert (weights(asked), asked.text) == ({}, unknown)
+    with pytest.raises(UsageError, match="the query is empty"):
+        Subject.of(encoder, " ", hybrid=True)
+
+
 @settings(max_examples=50)
 @given(st.text() | st.lists(st.sampled_from(['"', "+", "-", "^", "2", " ", "dog", "é", "\x1c", "tag:", "\ud83d"])).map("".join))
 def test_any_text_is_a_subject_or_refused_with_the_remedy(encoder: Encoder, text: str) -> None:
