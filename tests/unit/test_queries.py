@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexlip_es.clause_limit import fit_clauses
-from lexlip_es.dialects import Dialect, QueryForm
+from lexlip_es.dialects import Dialect, QueryForm, dialect_of_form
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.explanations import exact_shares
 from lexlip_es.hybrid import text_clauses
 from lexlip_es.lexicon import Lexicon, feature_name
 from lexlip_es.queries import (
+    TextShare,
     asked_terms,
     explain_request,
     hits_request,
@@ -143,6 +144,47 @@ def test_shares_are_read_from_named_clauses_or_from_an_explanation() -> None:
     assert exact_shares({"_explanation": explained}) == {"dog": 1.5, "%2E": 0.25}
     with pytest.raises(LexlipError, match="does not explain"):
         exact_shares({"matched_queries": ["dog"]})
+
+
+def test_the_share_of_a_text_is_what_its_clause_gave_as_a_whole() -> None:
+    words = [
+        {"value": 0.1, "description": f"weight({word} in 3) [PerFieldSimilarity], result of:"}
+        for word in ("caption:a", "caption:b")
+    ]
+    leaves = [
+        {"value": 1.5, "description": "Linear function on the terms field for the dog feature, computed as w * S from:"},
+        {"value": 0.25, "description": "sum of:", "details": words},  # a sum of its own, which the engine has rounded
+        {"value": 0.125, "description": "weight(tags.words:dog in 3) [PerFieldSimilarity], result of:"},
+    ]
+    answer = {"_id": "ab", "_score": 1.875, "_explanation": {"value": 1.875, "description": "sum of:", "details": leaves}}
+    asked = asked_terms(batch({30: 2.0}).row(0), LEXICON)
+    explained = read_hit(answer, asked)
+    assert explained.texts == [TextShare("caption", 0.25), TextShare("tags", 0.125)]
+    names = {"text.tags": 0.125, "dog": 1.5, "text.caption": 0.25}
+    assert read_hit({"_id": "ab", "_score": 1.875, "matched_queries": names}, asked) == explained
+    assert explained.to_json()["texts"][0] == {"field": "caption", "contribution": 0.25}
+    assert [share.contribution for share in explained.terms] == [1.5]
+    assert read_hit({"_id": "ab", "_score": 0.25, "_explanation": leaves[1]}, asked).texts == [TextShare("caption", 0.25)]
+
+
+def test_texts_are_asked_by_a_clause_each_that_says_what_it_gave() -> None:
+    row, texts = batch({30: 2.0}).row(0), text_clauses("a dog", ["red car"])
+    for dialect in (Dialect("rank_features", "rank_feature"), Dialect("sparse_vector", "sparse_vector")):
+        body, params = hits_request(row, LEXICON, 20, "text", dialect=dialect, texts=texts)
+        assert params == {"include_named_queries_score": True}
+        assert body["query"]["bool"]["should"][1:] == texts and body["query"]["bool"]["minimum_should_match"] == 1
+    old = Dialect("rank_features", "rank_feature", named_scores=False)
+    body, params = hits_request(row, LEXICON, 20, "picture", dialect=old, texts=texts)
+    assert (body["explain"], params) == (True, {})
+    assert text_clauses(" ") == []
+
+
+@pytest.mark.parametrize("form", ["rank_feature", "term", "sparse_vector", "query_string", "neural_sparse"])
+def test_a_filter_without_a_term_lists_what_matches_by_path(form: QueryForm) -> None:
+    nothing, clause = SparseWeights.from_rows([([], [])]).row(0), {"term": {"folder": "2024"}}
+    body = search_body(nothing, LEXICON, 10, dialect=dialect_of_form(form), filter=clause)
+    assert (body["query"], body["sort"]) == ({"bool": {"filter": clause}}, [{"path": "asc"}])
+    assert "sort" not in search_body(batch({1: 1.0}).row(0), LEXICON, 10, dialect=dialect_of_form(form), filter=clause)
 
 
 def test_another_field_can_be_asked() -> None:
