@@ -1,9 +1,10 @@
 """Text to word-piece ids with the model's own tokenizer."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from lexlip_es.errors import LexlipError
 from lexlip_es.model_folder import ModelFolder
@@ -22,6 +23,8 @@ def open_tokenizer(model: ModelFolder) -> Tokenizer:
 
 def token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
     """The ids of each text. Lone surrogates (half an emoji from a broken file name or caption) become question marks."""
+    if len(texts) == 1:
+        return [_encoding(tokenizer, texts[0]).ids]
     return [encoding.ids for encoding in tokenizer.encode_batch([_clean(text) for text in texts])]
 
 
@@ -35,8 +38,13 @@ class Token(NamedTuple):
 
 def tokens(tokenizer: Tokenizer, text: str) -> list[Token]:
     """The tokens of a text, those of `token_ids`, in the order that an encoder's `origins` count."""
-    encoding = tokenizer.encode(_clean(text))
+    encoding = _encoding(tokenizer, text)
     return [Token(id, *span) for id, span in zip(encoding.ids, encoding.offsets, strict=True)]
+
+
+@lru_cache(maxsize=8)  # of one query an encoder wants the ids, and then somebody the words that its tokens stand in
+def _encoding(tokenizer: Tokenizer, text: str) -> Encoding:
+    return tokenizer.encode(_clean(text))
 
 
 def _clean(text: str) -> str:
