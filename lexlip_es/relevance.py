@@ -4,6 +4,8 @@ A stored picture has L2 norm 1, so by the terms of a query no picture can score 
 of that is its share of the best score; it does not depend on how heavy or how long a query is, as the score itself does.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lexlip_es.weights import Row
@@ -18,14 +20,19 @@ def best_score(row: Row) -> float:
     return float(np.linalg.norm(row[1]))
 
 
-def least_score(row: Row, *, min_score: float | None = None, cut_off: bool = False) -> float:
-    """The score below which hits are hidden: `min_score`, and with `cut_off` at least `LEAST_SHARE` of the best score."""
-    return max(min_score or 0.0, LEAST_SHARE * best_score(row) if cut_off else 0.0)
+def shown(scores: Sequence[float], row: Row, *, min_score: float | None = None, cut_off: bool = False) -> tuple[int, list[str]]:
+    """How many of the hits with these scores, best first, are shown, and a sentence about those that `cut_off` alone hides.
+
+    min_score: hide what scores less. cut_off: hide what has less than `LEAST_SHARE` of the query's best score.
+    """
+    wanted = sum(score >= (min_score or 0.0) for score in scores)
+    least = LEAST_SHARE * best_score(row) if cut_off else 0.0
+    kept = sum(score >= least for score in scores[:wanted])
+    return kept, [_why_hidden(wanted - kept, wanted, least)] if kept < wanted else []
 
 
-def why_hidden(hidden: int, of: int, least: float) -> str:
-    """The sentence that tells a person what `cut_off` hid of the hits that were found."""
+def _why_hidden(hidden: int, of: int, least: float) -> str:
     return (
-        f"{hidden} of the {of} best hits are hidden: they score less than {least:.3f}, which is {LEAST_SHARE:.0%} of the "
-        "most that a picture could score for this query."
+        f"{hidden} of the {of} best hits are hidden: they score less than {least:.3f}, {LEAST_SHARE:.0%} of the most that a "
+        "picture could score for this query."
     )

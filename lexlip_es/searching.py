@@ -32,6 +32,7 @@ from lexlip_es.queries import (
 )
 from lexlip_es.query_filters import all_of
 from lexlip_es.query_pictures import QueryPictures
+from lexlip_es.relevance import shown
 from lexlip_es.subjects import Subject
 from lexlip_es.weights import Row
 
@@ -46,8 +47,9 @@ FEW_DUPLICATES = 10
 class SearchResult:
     """The hits of one search. `took_ms` is the engine's own time, `total_ms` the whole search's, encoding included.
 
-    `folded` counts the duplicates that were met and not shown, each in its best hit's `duplicates`. `notes` say what a person
-    should know, such as terms that the server could not take.
+    `folded` counts the duplicates that were met and not shown, each in its best hit's `duplicates`; `cut` counts those of the k
+    best hits that were hidden for their low scores. `notes` say what a person should know, such as terms that the server could
+    not take.
     """
 
     query: str
@@ -57,6 +59,7 @@ class SearchResult:
     total_ms: float
     hits: list[Hit]
     notes: list[str] = field(default_factory=list)
+    cut: int = 0
 
     @property
     def folded(self) -> int:
@@ -73,6 +76,7 @@ class SearchResult:
             "total_ms": round(self.total_ms, 2),
             "hits": [hit.to_json() for hit in self.hits],
             **({"folded": self.folded} if self.folded else {}),
+            **({"cut": self.cut} if self.cut else {}),
             **({"notes": self.notes} if self.notes else {}),
         }
 
@@ -141,7 +145,15 @@ class Searcher:
         return self.search(Subject.of(self.encoder, picture=picture), k)
 
     def search(
-        self, subject: Subject, k: int = 10, *, filter: Filter | None = None, all: bool = False, hybrid: bool = False
+        self,
+        subject: Subject,
+        k: int = 10,
+        *,
+        filter: Filter | None = None,
+        all: bool = False,
+        hybrid: bool = False,
+        min_score: float | None = None,
+        cut_off: bool = False,
     ) -> SearchResult:
         """The k best documents (that match the filter, a clause of the engine's) for a subject that this model encoded.
 
@@ -150,6 +162,10 @@ class Searcher:
 
         Of pictures that are duplicates of each other the best stands for all, so that these are the k best groups, unless `all`
         are wanted; texts are never folded. Fewer come where not even the 10,000 best hits are of k groups.
+
+        min_score: hide those of them that score less. cut_off: hide pictures with too little of the query's best score, and say so
+        in `notes`: see `relevance`. Neither hides what filters alone find, which scores nothing. The engine's own `min_score`
+        would leave the same, and would have to score every document.
 
         Raises `ModelMismatchError` where the index was meanwhile rebuilt with another model, `UsageError` where it has no picture
         that the subject shall be like.
@@ -160,13 +176,21 @@ class Searcher:
         terms = asked_terms(found.row, self.encoder.model.lexicon, subject.brought_by)
         text = asked.meta.kind == "text"
         ranked = found.answer["hits"]["hits"]
-        chosen = ((hit, 0) for hit in ranked) if all or text else fold(ranked, k)
-        hits = [read_hit(hit, terms, with_caption=text, duplicates=others) for hit, others in chosen]
+        chosen = [(hit, 0) for hit in ranked] if all or text else fold(ranked, k)
+        kept, notes = len(chosen), found.notes
+        if terms or texts:
+            scores = [float(hit["_score"]) for hit, _ in chosen]
+            # What little of the best score a text may have was not measured.
+            kept, why = shown(scores, found.row, min_score=min_score, cut_off=cut_off and not text)
+            notes = [*notes, *why]
+        hits = [read_hit(hit, terms, with_caption=text, duplicates=others) for hit, others in chosen[:kept]]
         total_ms = 1000 * (time.perf_counter() - subject.started)
         if asked.meta.write_once and terms and not texts and hits and not hits[0].terms:
             hits = self._with_terms(hits, found.row, terms, asked.dialect)
         took_ms = int(found.answer["took"])
-        return SearchResult(subject.name, self.index, self.encoder.model.identity, took_ms, total_ms, hits, found.notes)
+        return SearchResult(
+            subject.name, self.index, self.encoder.model.identity, took_ms, total_ms, hits, notes, len(chosen) - kept
+        )
 
     def with_likes(self, subject: Subject) -> Subject:
         """The subject with the terms of the pictures that it shall be like; raises as `search`."""
