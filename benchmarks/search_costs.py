@@ -59,7 +59,7 @@ def sent_by(index: PictureIndex, text: str) -> Any:
     """The request that a search of this text sends."""
     engine: Any = index.engine
     with patch.object(engine, "_send", wraps=engine._send) as sending:
-        index.search(text, K)
+        index.search(text, K, literal=True)
     return next(call.args[0] for call in sending.call_args_list if "/_search" in call.args[0].target)
 
 
@@ -79,7 +79,7 @@ def in_turn(ways: Mapping[str, Callable[[int], Any]], queries: int, rounds: int)
 def after_a_pause(index: PictureIndex, text: str) -> None:
     """A search that asks first what stands behind the name, since nobody has asked for long enough."""
     with patch.object(searching, "TRUSTED_SECONDS", 0):
-        index.search(text, K)
+        index.search(text, K, literal=True)
 
 
 def beside_bare(index: PictureIndex, url: str, texts: Sequence[str], rounds: int) -> dict[str, Any]:
@@ -96,9 +96,9 @@ def beside_bare(index: PictureIndex, url: str, texts: Sequence[str], rounds: int
             {
                 "bare": lambda i: bare.send(requests[i].target, requests[i].body),
                 "client": lambda i: engine._send(requests[i], timeout),  # type: ignore[attr-defined]
-                "PictureIndex": lambda i: index.search(texts[i], K),
+                "PictureIndex": lambda i: index.search(texts[i], K, literal=True),
                 "PictureIndex after a pause": lambda i: after_a_pause(index, texts[i]),
-                "AsyncPictureIndex": lambda i: loop.run_until_complete(awaited.search(texts[i], K)),
+                "AsyncPictureIndex": lambda i: loop.run_until_complete(awaited.search(texts[i], K, literal=True)),
             },
             len(texts),
             rounds,
@@ -179,7 +179,7 @@ def fetches(index: PictureIndex, url: str, texts: Sequence[str], rounds: int) ->
     target = f"/{index.name}/_search?allow_partial_search_results=false"
     rows = [query_row(index.encoder, text) for text in texts]
     forms = [{name: (as_json(body), params) for name, (body, params) in fetch_forms(row, index, dialect).items()} for row in rows]
-    ids = [[hit.id for hit in index.search(text, K).hits] for text in texts]
+    ids = [[hit.id for hit in index.search(text, K, literal=True).hits] for text in texts]
     second = [as_json({"size": K, "query": {"ids": {"values": some}}, "_source": ["terms"]}) for some in ids]
     together = [as_json({"ids": some}) for some in ids]
 
