@@ -12,7 +12,7 @@ from lexlip_es.images import PictureError, PictureSpec
 from lexlip_es.pixels import Pixels
 
 if TYPE_CHECKING:  # what it imports takes longer than a search by text
-    from lexlip_es.decoding import Decoders
+    from lexlip_es.decoding import Decoded, Decoders
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,11 @@ class QueryPictures:
         self.close()
 
     def pixels(self, picture: Path) -> Pixels:
-        """A picture's pixels, (S, S, 3) RGB; raises `PictureError`, `LexlipError` where no process can be started."""
+        """A picture's pixels, (S, S, 3) RGB; raises as `decoded`."""
+        return self.decoded(picture).picture.pixels
+
+    def decoded(self, picture: Path) -> "Decoded":
+        """A picture and its file's hash; raises `PictureError`, `LexlipError` where no process can be started."""
         from lexlip_es.decoding import Decoders
 
         with self._lock:
@@ -50,7 +54,7 @@ class QueryPictures:
                 raise
         if isinstance(outcome, PictureError):
             raise PictureError(outcome.reason, picture)
-        return outcome.picture.pixels
+        return outcome
 
     def close(self) -> None:
         """End the process; the next picture starts another."""
