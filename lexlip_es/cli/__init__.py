@@ -5,7 +5,23 @@ import sys
 
 import typer
 
-from lexlip_es.cli import demo, doctor, engine, evaluate, export, index, mapping, pack, query, rebuild, search, terms, train
+from lexlip_es.cli import (
+    demo,
+    doctor,
+    engine,
+    evaluate,
+    explain,
+    export,
+    index,
+    kibana,
+    mapping,
+    pack,
+    query,
+    rebuild,
+    search,
+    terms,
+    train,
+)
 from lexlip_es.cli.common import say
 from lexlip_es.errors import LexlipError
 
@@ -21,6 +37,7 @@ app.command()(index.index)
 app.command()(rebuild.rebuild)
 app.command()(search.search)
 app.command()(query.query)
+app.command()(explain.explain)
 app.command()(terms.terms)
 app.command()(export.export)
 app.command()(mapping.mapping)
@@ -29,6 +46,7 @@ app.command()(evaluate.evaluate)
 app.command()(train.train)
 app.command()(pack.pack)
 app.command()(demo.demo)
+app.add_typer(kibana.app, name="kibana")
 app.add_typer(engine.app, name="engine")
 
 
