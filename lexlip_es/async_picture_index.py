@@ -79,14 +79,16 @@ class AsyncPictureIndex:
         all: bool = False,
         literal: bool = False,
         hybrid: bool = False,
+        min_score: float | None = None,
+        cut_off: bool = False,
     ) -> SearchResult:
         """See `PictureIndex.search`."""
-        search = partial(self._opened.search, all=all, literal=literal, hybrid=hybrid)
+        search = partial(self._opened.search, all=all, literal=literal, hybrid=hybrid, min_score=min_score, cut_off=cut_off)
         return await self._in_thread(search, query, k, filter)
 
-    async def explain(self, query: str | Path, id: str, *, literal: bool = False, hybrid: bool = False) -> Hit:
+    async def explain(self, query: str | Path, picture: str | Path, *, literal: bool = False, hybrid: bool = False) -> Hit:
         """See `PictureIndex.explain`."""
-        return await self._in_thread(partial(self._opened.explain, literal=literal, hybrid=hybrid), query, id)
+        return await self._in_thread(partial(self._opened.explain, literal=literal, hybrid=hybrid), query, picture)
 
     async def count(self, filter: Filter | None = None) -> int:
         """See `PictureIndex.count`."""

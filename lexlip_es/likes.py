@@ -26,7 +26,7 @@ def own_terms(
 
     Raises `UsageError` where there is no such picture, `LexlipError` where its terms cannot be had.
     """
-    body = {"size": 1, "query": _named(path), "sort": [{"collection": "asc"}], "_source": ["terms", "path", "collection"]}
+    body = {"size": 1, "query": named(path), "sort": [{"collection": "asc"}], "_source": ["terms", "path", "collection"]}
     for hit in engine.search(index, body)["hits"]["hits"]:
         row = _stored(hit["_source"].get("terms") or {}, encoder.model.lexicon)
         if len(row[0]):
@@ -43,7 +43,7 @@ def own_terms(
     )
 
 
-def _named(path: str) -> dict[str, Any]:
+def named(path: str) -> dict[str, Any]:
     """The documents of this id, of this path in their collection, or of the one that is named by a folder and the rest."""
     clean = path.encode("utf-8", "replace").decode()
     splits = [

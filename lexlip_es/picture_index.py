@@ -6,30 +6,25 @@
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from lexlip_es.clause_limit import Asked
 from lexlip_es.dialects import FieldType, QueryForm
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, connect
-from lexlip_es.engines.protocol import JsonObject
 from lexlip_es.errors import LexlipError, UsageError
-from lexlip_es.hybrid import text_clauses
 from lexlip_es.indexing import index_source
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.loading import Run
 from lexlip_es.model_folder import open_model
 from lexlip_es.names import index_name
-from lexlip_es.queries import MOST_HITS, Filter, Hit, asked_terms, explain_request, read_hit
+from lexlip_es.queries import MOST_HITS, Filter, Hit
 from lexlip_es.query_pictures import QueryPictures
 from lexlip_es.report import Report
-from lexlip_es.searching import Searcher, SearchResult, Standing, read_index_meta
+from lexlip_es.searching import Searcher, SearchResult, read_index_meta
 from lexlip_es.sources import open_picture_source
 from lexlip_es.subjects import Subject
-from lexlip_es.weights import Row
 
 
 class PictureIndex:
@@ -164,6 +159,8 @@ class PictureIndex:
         all: bool = False,
         literal: bool = False,
         hybrid: bool = False,
+        min_score: float | None = None,
+        cut_off: bool = False,
     ) -> SearchResult:
         """The k best pictures (1 to 10,000) for a query (`str`, see `query_language`) or for a picture file (`Path`).
 
@@ -171,9 +168,11 @@ class PictureIndex:
 
         filter: a clause of the engine's query language that a hit must match as well; it gives no score. all: show each of
         several duplicates; else the best stands for its group (`hit.duplicates`, `result.folded`). literal: the query is a
-        sentence, whatever signs are in it. hybrid: captions, tags and file names are asked too (`hit.texts`). Raises `UsageError`
-        for a query without a word that the model knows, `UnknownIndexError` where there is no such index, `ModelMismatchError`
-        where another model made it.
+        sentence, whatever signs are in it. hybrid: captions, tags and file names are asked too (`hit.texts`). min_score: hide
+        hits that score less; cut_off: those with too little of the best score (`result.cut`, see `relevance`).
+
+        Raises `UsageError` for a query without a word that the model knows, `UnknownIndexError` where there is no such index,
+        `ModelMismatchError` where another model made it.
 
         >>> index = PictureIndex(name="holiday")
         >>> best = index.search("a red or green thing", filter={"term": {"folder": "deep"}}).hits[0]
@@ -186,14 +185,18 @@ class PictureIndex:
         """
         if not 1 <= k <= MOST_HITS:
             raise UsageError(f"k is {k}: ask for 1 to {MOST_HITS} hits.")
-        return self._searcher().search(self._subject(query, literal, hybrid), k, filter=filter, all=all, hybrid=hybrid)
+        return self._searcher().search(
+            self._subject(query, literal, hybrid), k, filter=filter, all=all, hybrid=hybrid, min_score=min_score, cut_off=cut_off
+        )
 
-    def explain(self, query: str | Path, id: str, *, literal: bool = False, hybrid: bool = False) -> Hit:
-        """The picture of this id as a hit of the query, each term with exactly what it gave, heaviest first; filters aside.
+    def explain(self, query: str | Path, picture: str | Path, *, literal: bool = False, hybrid: bool = False) -> Hit:
+        """A picture as a hit of the query, each term with exactly what it gave, heaviest first; filters and cut-offs aside.
 
-        literal, hybrid: as for `search`. The contributions are the engine's own: their sum, rounded to float32, is the score, bit
-        for bit. A picture that shares no term with the query has score 0 and no terms. Raises `LexlipError` where the index has
-        no such picture, and what `search` raises.
+        picture: its id, its path in the index, or a picture file (a `str` only with `local_files`): one that the index does not
+        have is encoded now, and its hit has no id. literal, hybrid: as for `search`. The contributions are the engine's own, or
+        the reference function's of such a file: their sum, rounded to float32, is the score, bit for bit. A picture that shares
+        no term with the query has score 0 and no terms. Raises `LexlipError` where there is no such picture, and what `search`
+        raises.
 
         >>> import numpy as np
         >>> index = PictureIndex(name="holiday")
@@ -201,27 +204,12 @@ class PictureIndex:
         >>> why = index.explain("a green thing", hit.id)
         >>> bool(np.float32(sum(share.contribution for share in why.terms)) == np.float32(why.score))
         True
+        >>> index.explain("a green thing", "deep/green.jpg") == why
+        True
         """
-        searcher, wanted = self._searcher(), {"ids": {"values": [id]}}
-        subject = searcher.with_likes(self._subject(query, literal, hybrid))
-        texts = text_clauses(subject.text, subject.phrases) if hybrid else []
-        fields = ("path", "collection", "caption", "terms")
-        without_score = {"size": 1, "query": wanted, "_source": fields[:3]}
+        from lexlip_es.explaining import explain
 
-        def ask(standing: Standing) -> Asked:
-            def send(row: Row) -> JsonObject:
-                body, params = explain_request(row, self._lexicon, [id], standing.dialect, fields=fields, texts=texts)
-                return self.engine.search(self.name, body, **params)
-
-            return searcher.limit.ask(subject.row, send, wanted, *texts)
-
-        _, found = searcher.survive_swap(ask)
-        asked = asked_terms(found.row, self._lexicon, subject.brought_by)
-        for hit in found.answer["hits"]["hits"]:
-            return read_hit(hit, asked, with_caption=True)
-        for hit in self.engine.search(self.name, without_score)["hits"]["hits"]:
-            return replace(read_hit(hit, asked, with_caption=True), score=0.0)
-        raise LexlipError(f"index {self.name} has no picture with the id {id[:80]}: take an id from the hits of a search.")
+        return explain(self._searcher(), self._subject(query, literal, hybrid), str(picture), hybrid=hybrid)
 
     def count(self, filter: Filter | None = None) -> int:
         """How many pictures the index has (that match a clause of the engine's).

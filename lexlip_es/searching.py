@@ -130,7 +130,7 @@ class Searcher:
         for a form that the server or the index does not have.
         """
         self.engine, self.encoder, self.index, self._form = engine, encoder, index_name(index), form
-        self._local_files, self._pictures = local_files, pictures
+        self.local_files, self.pictures = local_files, pictures
         self.limit = ClauseLimit()
         self._window = MOST_HITS
         self._seen: Standing | None = None
@@ -163,8 +163,8 @@ class Searcher:
         Of pictures that are duplicates of each other the best stands for all, so that these are the k best groups, unless `all`
         are wanted; texts are never folded. Fewer come where not even the 10,000 best hits are of k groups.
 
-        min_score: hide those of them that score less. cut_off: hide pictures with too little of the query's best score, and say so
-        in `notes`: see `relevance`. Neither hides what filters alone find, which scores nothing. The engine's own `min_score`
+        min_score: hide those of them that score less. cut_off: hide pictures with too little of the query's best score, and say
+        so in `notes`: see `relevance`. Neither hides what filters alone find, which scores nothing. The engine's own `min_score`
         would leave the same, and would have to score every document.
 
         Raises `ModelMismatchError` where the index was meanwhile rebuilt with another model, `UsageError` where it has no picture
@@ -199,7 +199,7 @@ class Searcher:
         from lexlip_es.likes import own_terms
 
         for path in subject.likes:
-            row = own_terms(self.engine, self.index, self.encoder, path, local_files=self._local_files, pictures=self._pictures)
+            row = own_terms(self.engine, self.index, self.encoder, path, local_files=self.local_files, pictures=self.pictures)
             subject = subject.with_picture(row, path)
         return subject
 

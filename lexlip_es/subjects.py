@@ -149,6 +149,12 @@ def picture_row(encoder: Encoder, picture: Path, k: int | None = None, pictures:
     return weights.row(0)
 
 
+def document_row(encoder: Encoder, picture: Path, k: int | None = None, pictures: QueryPictures | None = None) -> Row:
+    """A picture's terms and weights as they would be stored; arguments and errors as of `picture_row`."""
+    pixels = _pixels(encoder, picture, pictures)
+    return prepare_documents(encoder.encode_pictures([pixels]), k or encoder.model.pruning.picture_terms).row(0)
+
+
 def _pixels(encoder: Encoder, picture: Path, pictures: QueryPictures | None = None) -> Pixels:
     """A picture, (S, S, 3) RGB, decoded in another process."""
     if pictures is not None:
@@ -172,11 +178,8 @@ class DescribedTerm:
 
 def describe(encoder: Encoder, subject: str, k: int | None = None) -> list[DescribedTerm]:
     """The terms of a picture file as they would be stored, or of any other text as they would be asked."""
-    if os.path.isfile(subject):  # Path's own test raises for a text that is too long for a file name
-        pixels = _pixels(encoder, Path(subject))
-        row = prepare_documents(encoder.encode_pictures([pixels]), k or encoder.model.pruning.picture_terms).row(0)
-    else:
-        row = query_row(encoder, subject, k)
+    is_picture = os.path.isfile(subject)  # Path's own test raises for a text that is too long for a file name
+    row = document_row(encoder, Path(subject), k) if is_picture else query_row(encoder, subject, k)
     lexicon = encoder.model.lexicon
     return [
         DescribedTerm(lexicon.word(term), lexicon.pieces[term], float(weight))

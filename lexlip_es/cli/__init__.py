@@ -10,6 +10,7 @@ from lexlip_es.cli import (
     doctor,
     engine,
     evaluate,
+    explain,
     export,
     index,
     kibana,
@@ -36,6 +37,7 @@ app.command()(index.index)
 app.command()(rebuild.rebuild)
 app.command()(search.search)
 app.command()(query.query)
+app.command()(explain.explain)
 app.command()(terms.terms)
 app.command()(export.export)
 app.command()(mapping.mapping)

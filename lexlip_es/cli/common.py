@@ -52,6 +52,7 @@ FamilyOption = Annotated[
 LiteralOption = Annotated[
     bool, typer.Option("--literal", help="Take the text for a sentence, whatever signs of the query language are in it.")
 ]
+HybridOption = Annotated[bool, typer.Option("--hybrid", help="Ask captions, tags and file names too, by BM25.")]
 FormOption = Annotated[
     QueryForm | None, typer.Option("--form", help="How the query is written; default: what suits the server. All score alike.")
 ]

@@ -16,7 +16,12 @@ def search(
     k: Annotated[int, typer.Option("--k", min=1, max=10_000, help="How many hits.")] = 10,
     show_all: Annotated[bool, typer.Option("--all", help="Show each of several duplicates, instead of the best one.")] = False,
     literal: common.LiteralOption = False,
-    hybrid: Annotated[bool, typer.Option("--hybrid", help="Ask captions, tags and file names too, by BM25.")] = False,
+    hybrid: common.HybridOption = False,
+    why: Annotated[bool, typer.Option("--why", help="Show what each typed word gave to each score.")] = False,
+    min_score: Annotated[float | None, typer.Option("--min-score", help="Hide hits that score less.")] = None,
+    cut: Annotated[
+        bool, typer.Option("--cut/--no-cut", help="Hide pictures that have too little of the best score that the query allows.")
+    ] = True,
     index: common.IndexOption = None,
     form: common.FormOption = None,
     model: common.ModelOption = None,
@@ -31,27 +36,32 @@ def search(
     terms a picture must have or must not, and taken:2024..2025, folder:holidays/, camera:fuji, width:>2000, height:, tag:x and
     like:PATH say what it must be like. Write -- before a query that begins with a minus.
     """
+    from lexlip_es.cli.reasons import show_reasons
     from lexlip_es.encoders import load_encoder
     from lexlip_es.model_folder import open_model
     from lexlip_es.searching import Searcher
     from lexlip_es.subjects import Subject
+    from lexlip_es.why import explained_json
 
     encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
     subject = Subject.of(encoder, text, image, literal=literal, hybrid=hybrid)  # before the engine, which may have to be started
     searcher = Searcher(common.connected(url, briefly=True), encoder, index, form, local_files=True)
-    result = searcher.search(subject, k, all=show_all, hybrid=hybrid)
+    result = searcher.search(subject, k, all=show_all, hybrid=hybrid, min_score=min_score, cut_off=cut)
     for note in result.notes:
         common.say(note)
     if as_json:
-        common.answer(result.to_json())
+        common.answer(result.to_json() | ({"hits": [explained_json(hit) for hit in result.hits]} if why else {}))
         return
     for place, hit in enumerate(result.hits, 1):
         alike = f"  (and {hit.duplicates} like it)" if hit.duplicates else ""
         common.show(f"{place:3d}  {hit.score:8.4f}  {hit.full_path}{alike}" + (f"  {hit.caption}" if hit.caption else ""))
+        if why:
+            show_reasons(hit, " " * 15)
+            continue
         shares = [f"{share.field}: {share.contribution:.3f}" for share in hit.texts]
         shares += [f"{share.piece} {share.contribution:.3f}" for share in hit.terms[:8]]
         common.show("               " + "  ".join(shares))
     if result.folded:
         common.say(f"{result.folded} duplicates are not shown: --all shows them.")
-    if not result.hits:
+    if not (result.hits or result.cut):
         common.say(f"nothing in {result.index} matches the query.")

@@ -86,7 +86,7 @@ def test_a_picture_explains_why_it_is_like_another(pictures: PictureIndex, sunse
 def test_what_shares_no_term_scores_nothing_and_what_is_not_there_is_named(pictures: PictureIndex, sunset: str) -> None:
     why = pictures.explain("blue", sunset)
     assert (why.score, why.terms, why.path) == (0.0, [], "sunset.png")
-    with pytest.raises(LexlipError, match="no picture with the id nobody"):
+    with pytest.raises(LexlipError, match="no picture with the id or path nobody and there is no such file"):
         pictures.explain("blue", "nobody")
 
 
