@@ -5,13 +5,14 @@ posting lists and explain nothing. Such terms are listed with the share of pictu
 that most pictures store, whatever they are.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from lexlip_es.lexicon import Lexicon
+from lexlip_es.lexicon import SPECIAL, Lexicon
 from lexlip_es.sparsity import document_shares
 from lexlip_es.weights import SparseWeights
 
@@ -28,6 +29,8 @@ _ENGLISH = """
     through to too under until up upon very was we were what when where which while who whom why will with would you your yours
     yourself yourselves"""
 STOP_WORDS = frozenset(_ENGLISH.split())
+SUSPICIOUS_WORDS = "|".join([*map(re.escape, sorted(SPECIAL)), r"\[unused[0-9]+\]", ".", *sorted(STOP_WORDS)])
+"""Matches the readable words of terms of `KINDS`: an expression of Python's and of the engines', who take 1,000 signs of one."""
 
 
 def kind_of(term: int, lexicon: Lexicon) -> str | None:

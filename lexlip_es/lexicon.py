@@ -27,7 +27,7 @@ from lexlip_es.errors import LexlipError
 # unreadable in Dev Tools and easily lost by a copy.
 _UNSAFE = re.compile(r"[.%\s\x00-\x1f\x7f-\x9f]")
 _UNUSED = re.compile(r"\[unused\d+\]\Z")
-_SPECIAL = frozenset({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"})
+SPECIAL = frozenset({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"})
 
 
 @cache  # as many as a vocabulary has; a document asks for dozens
@@ -96,7 +96,7 @@ class Lexicon:
     @cached_property
     def is_special(self) -> NDArray[np.bool_]:
         """(V,) true for [PAD], [UNK], [CLS], [SEP] and [MASK]."""
-        return np.array([piece in _SPECIAL for piece in self.pieces])
+        return np.array([piece in SPECIAL for piece in self.pieces])
 
     @cached_property
     def is_unused(self) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Index bodies and templates: `mappings/*.json`, the single source, with what depends on the model as `_meta.lexlip`.
+"""Index bodies and templates: `mappings/`, the single source, with what depends on the model as `_meta.lexlip`.
 
 A checkout reads the files where they lie; a wheel carries them as `lexlip_es/mappings_json/` (see pyproject.toml).
 """
@@ -28,14 +28,17 @@ LOAD_SETTINGS: dict[str, Any] = {"refresh_interval": "-1", "auto_expand_replicas
 TEMPLATE_PRIORITY = 500  # above the servers' own templates (100 to 200), of which some match any name with a dash
 
 
-def _family_body(family: Family) -> dict[str, Any]:
+def _text(name: str) -> str:
     package = Path(str(resources.files("lexlip_es")))
-    folders = (package / "mappings_json", package.parent / "mappings")
-    for folder in folders:
-        if (folder / f"{family}.json").is_file():
-            body: dict[str, Any] = json.loads((folder / f"{family}.json").read_text(encoding="utf-8"))
-            return body
-    raise LexlipError(f"mappings/{family}.json is missing from this installation: install lexlip-es again.")
+    for folder in (package / "mappings_json", package.parent / "mappings"):
+        if (folder / name).is_file():
+            return (folder / name).read_text(encoding="utf-8")
+    raise LexlipError(f"mappings/{name} is missing from this installation: install lexlip-es again.")
+
+
+def _family_body(family: Family) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(_text(f"{family}.json"))
+    return body
 
 
 def index_meta(
@@ -137,6 +140,19 @@ def model_template(
         "template": index_body(meta, family=chosen, shards=shards, server=server),
     }
     return IndexTemplate(f"lexlip-{alias}", body)
+
+
+SEARCH_TEMPLATE = "lexlip"
+"""The name of the stored search template on the server."""
+
+
+def search_template() -> dict[str, Any]:
+    """The stored search template: what `PUT /_scripts/lexlip` takes.
+
+    Parameters: `should`, the clauses that score, without which the server refuses by name what is missing; `size` (10) and `from`
+    (0), which can only be numbers; `filter`, a clause or several. Clauses are the engine's own to check, as in any search.
+    """
+    return {"script": {"lang": "mustache", "source": _text("search-template.mustache")}}
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,10 @@ def query(
     literal: common.LiteralOption = False,
     form: common.FormOption = None,
     target: Annotated[
-        Literal["dev-tools", "lucene", "pill", "curl"] | None,
-        typer.Option("--for", help="Where it is pasted: Dev Tools, the Lucene query bar, a filter pill, a shell."),
+        Literal["dev-tools", "lucene", "pill", "template", "curl"] | None,
+        typer.Option(
+            "--for", help="Where it is pasted: Dev Tools, the Lucene query bar, a filter pill, a shell; template: Dev Tools too."
+        ),
     ] = None,
     index: common.IndexOption = None,
     model: common.ModelOption = None,
@@ -26,12 +28,13 @@ def query(
     For an index with a sparse_vector field add --form sparse_vector.
     """
     import os
+    from dataclasses import replace
 
     from lexlip_es.dialects import dialect_of_form
     from lexlip_es.encoders import load_encoder
     from lexlip_es.engines.settings import ConnectionSettings
     from lexlip_es.errors import UsageError
-    from lexlip_es.kibana.pasting import curl_line, lucene_line
+    from lexlip_es.kibana.pasting import curl_line, lucene_line, template_call
     from lexlip_es.model_folder import open_model
     from lexlip_es.names import index_name
     from lexlip_es.queries import search_body
@@ -50,6 +53,11 @@ def query(
     elif target == "pill":
         common.say("a filter pill selects and does not score: to rank, paste --for lucene into the query bar.")
         common.answer(body["query"])
+    elif target == "template":
+        clauses = search_body(subject.row, opened.lexicon, k, dialect=replace(dialect, form=dialect.clauses), filter=only)
+        call = template_call(clauses["query"], k)
+        common.show(f"GET {name}/_search/template")
+        common.answer(call)
     elif target == "curl":
         urls = ConnectionSettings.from_environment(os.environ).urls
         common.show(curl_line(urls[0] if urls else "http://localhost:9200", name, body, os.environ))

@@ -10,7 +10,9 @@ from typing import Any
 
 from lexlip_es.dialects import FieldType
 from lexlip_es.engines.settings import PREFIX
+from lexlip_es.errors import UsageError
 from lexlip_es.lexicon import Lexicon
+from lexlip_es.mappings import SEARCH_TEMPLATE
 from lexlip_es.queries import Filter, query_string
 from lexlip_es.weights import Row
 
@@ -34,6 +36,15 @@ def lucene_line(query: Mapping[str, Any], row: Row, lexicon: Lexicon, field_type
     if field_type == "sparse_vector" and only is None:
         return query_string(row, lexicon)
     return json.dumps(query)
+
+
+def template_call(query: Mapping[str, Any], k: int) -> dict[str, Any]:
+    """The body of `_search/template` for a query of clauses; raises `UsageError` for one that only filters."""
+    clauses = query["bool"]
+    if "should" not in clauses:
+        raise UsageError("the search template ranks: say what the pictures show, beside what they must be like.")
+    named = {"should": clauses["should"], "size": k, **({"filter": clauses["filter"]} if "filter" in clauses else {})}
+    return {"id": SEARCH_TEMPLATE, "params": named}
 
 
 def curl_line(url: str, index: str, body: Mapping[str, Any], env: Mapping[str, str]) -> str:

@@ -2,8 +2,10 @@ import json
 import subprocess
 
 import numpy as np
+import pytest
 
-from lexlip_es.kibana.pasting import curl_line, lucene_line
+from lexlip_es.errors import UsageError
+from lexlip_es.kibana.pasting import curl_line, lucene_line, template_call
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.queries import terms_query
 
@@ -46,3 +48,13 @@ def test_the_query_bar_gets_one_line_and_a_filter_never_as_text(starter_lexicon:
     ranked = terms_query(row, starter_lexicon)
     line = lucene_line(ranked, row, starter_lexicon, "rank_features", None)
     assert json.loads(line) == ranked and len(line.splitlines()) == 1
+
+
+def test_the_template_gets_the_clauses_apart_and_ranks(starter_lexicon: Lexicon) -> None:
+    row = (np.array([starter_lexicon.piece_id("dog")], np.int32), np.array([2.5], np.float32))
+    only = {"range": {"width": {"gte": 2000}}}
+    plain = terms_query(row, starter_lexicon)
+    assert template_call(plain, 3) == {"id": "lexlip", "params": {"should": plain["bool"]["should"], "size": 3}}
+    assert template_call(terms_query(row, starter_lexicon, filter=only), 3)["params"]["filter"] == only
+    with pytest.raises(UsageError, match="the search template ranks"):
+        template_call(terms_query((row[0][:0], row[1][:0]), starter_lexicon, filter=only), 3)

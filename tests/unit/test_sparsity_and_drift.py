@@ -1,9 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexlip_es.drift import Drift, TermShare, kind_of
+from lexlip_es.drift import SUSPICIOUS_WORDS, Drift, TermShare, kind_of
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.sparsity import Sparsity, flops
 from lexlip_es.weights import SparseWeights
@@ -30,6 +32,13 @@ def test_a_term_is_of_the_first_kind_that_fits() -> None:
     kinds = [kind_of(term, LEXICON) for term in range(len(LEXICON))]
     one, none = "one_character", None
     assert kinds == ["special", "unused", "stop_word", "stop_word", one, one, one, none, none, none]
+
+
+def test_words_of_those_kinds_are_told_by_one_expression_that_engines_take(starter_lexicon: Lexicon) -> None:
+    told = {term for term in range(len(starter_lexicon)) if re.fullmatch(SUSPICIOUS_WORDS, starter_lexicon.word(term))}
+    kinds = {term for term in range(len(starter_lexicon)) if kind_of(term, starter_lexicon)}
+    assert kinds <= told and all(starter_lexicon.pieces[term][:2] == "##" for term in told - kinds)
+    assert len(SUSPICIOUS_WORDS) <= 1000  # `index.max_regex_length`
 
 
 def test_only_what_many_pictures_carry_is_drift() -> None:
