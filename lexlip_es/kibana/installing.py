@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lexlip_es.engines.access import Access, Request
-from lexlip_es.engines.errors import error_cause, one_line, tls_error
+from lexlip_es.engines.errors import one_line, tls_error
 from lexlip_es.engines.settings import PREFIX, ConnectionSettings
 from lexlip_es.errors import LexlipError
 
@@ -61,7 +61,7 @@ def _refusal(url: str, status: int, said: Any) -> LexlipError:
             f"{url} does not let this user import saved objects (status {status}): set {PREFIX}USERNAME and {PREFIX}PASSWORD, or "
             f"{PREFIX}API_KEY, of a user who may."
         )
-    reason = error_cause(said)[1]
+    reason = one_line(str(said.get("message") or "")) if isinstance(said, dict) else ""
     return LexlipError(
         f"{url} does not import saved objects (status {status}{reason and ': ' + reason}): check --url, which is Kibana's or "
         "Dashboards' own, with the path before /app if there is one."

@@ -75,7 +75,7 @@ def index(engine: Engine) -> Iterator[str]:
 
 
 class OtherServer(ThreadingHTTPServer):
-    """Answers as no engine would: every request gets `answer` (status, content type, body); `seen` keeps what arrived."""
+    """Answers as no engine would: every request gets `answer` (status, content type, body); `seen`, `bodies` keep what arrived."""
 
     daemon_threads = True
 
@@ -84,13 +84,14 @@ class OtherServer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.answer: tuple[int, str, bytes] = (200, "application/json", b"{}")
         self.seen: list[tuple[str, str, dict[str, str]]] = []  # method, path, headers
+        self.bodies: list[bytes] = []
 
 
 class _Answerer(BaseHTTPRequestHandler):
     server: OtherServer
 
     def _serve(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
         self.server.seen.append((self.command, self.path, {key.lower(): value for key, value in self.headers.items()}))
         status, kind, body = self.server.answer
         self.send_response(status)
