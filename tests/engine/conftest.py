@@ -75,7 +75,7 @@ def index(engine: Engine) -> Iterator[str]:
 
 
 class OtherServer(ThreadingHTTPServer):
-    """Answers as no engine would: every request gets `answer` (status, content type, body); `seen`, `bodies` keep what arrived."""
+    """Answers as no engine would: every request gets `answer` (status, content type, body); `seen` and `bodies` keep all."""
 
     daemon_threads = True
 
