@@ -10,15 +10,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from lexlip_es.drift import STOP_WORDS
 from lexlip_es.errors import UsageError
+from lexlip_es.kibana.drift_chart import drift_spec
 from lexlip_es.kibana.grid import grid_spec
 
 SavedObject = dict[str, Any]
 _MIGRATED = {"index-pattern": "7.6.0", "search": "7.9.3", "visualization": "7.10.0", "dashboard": "7.9.3"}
 _INDEX = "kibanaSavedObjectMeta.searchSourceJSON.index"
-# Of drift's kinds: `[CLS]` and `[unused7]`, one character, stop words. Shorter than the engines' limit for one (1,000).
-_SUSPICIOUS = "|".join((r"\[.*\]", ".", *sorted(STOP_WORDS)))
 _ANYTHING = {"query": "", "language": "lucene"}  # the language of the bar in which queries score
 _THUMBNAIL = "180"  # pixels at most, as text: their editors write it so
 
@@ -30,12 +28,9 @@ def saved_objects(index: str, thumbnail_base: str | None = None) -> list[SavedOb
     """
     base = None if thumbnail_base is None else _checked(thumbnail_base)
     search = _search(index)
-    cloud = _terms_panel(index, "words", "what the pictures show", "tagcloud", "segment", _CLOUD, {"size": 60})
-    drift = _terms_panel(
-        index, "drift", "words that say nothing", "table", "bucket", _TABLE, {"size": 50, "include": _SUSPICIOUS}
-    )
-    spec = json.dumps(grid_spec(index, base), indent=2)
-    grid = _panel(index, "grid", "ranked pictures", {"type": "vega", "params": {"spec": spec}, "aggs": []}, {})
+    cloud = _cloud(index)
+    drift = _vega(index, "drift", "words that say nothing", drift_spec(index))
+    grid = _vega(index, "grid", "ranked pictures", grid_spec(index, base))
     dashboard = _dashboard(index, [(grid, 48, 32), (cloud, 30, 14), (drift, 18, 14), (search, 48, 24)])
     return [_data_view(index, base), search, cloud, drift, grid, dashboard]
 
@@ -93,25 +88,28 @@ def _search(index: str) -> SavedObject:
     return _object("search", index, "search", attributes, references)
 
 
-_CLOUD = {"scale": "linear", "orientation": "single", "minFontSize": 12, "maxFontSize": 48, "showLabel": False}
-_TABLE = {"perPage": 10, "showPartialRows": False, "showMetricsAtAllLevels": False, "showTotal": False, "totalFunc": "sum"}
+def _cloud(index: str) -> SavedObject:
+    """How many pictures have each of `top_terms` among their heaviest words; `rank_features` itself cannot be counted."""
+    ranked = {"field": "top_terms", "orderBy": "1", "order": "desc", "size": 60, "otherBucket": False, "missingBucket": False}
+    state = {
+        "type": "tagcloud",
+        "params": {"scale": "linear", "orientation": "single", "minFontSize": 12, "maxFontSize": 48, "showLabel": False},
+        "aggs": [
+            {"id": "1", "enabled": True, "type": "count", "schema": "metric", "params": {}},
+            {"id": "2", "enabled": True, "type": "terms", "schema": "segment", "params": ranked},
+        ],
+    }
+    return _panel(index, "words", "what the pictures show", state, *_asking(index, {"query": _ANYTHING}))
 
 
-def _terms_panel(
-    index: str, name: str, title: str, kind: str, schema: str, params: Mapping[str, Any], chosen: Mapping[str, Any]
+def _vega(index: str, name: str, title: str, spec: Mapping[str, Any]) -> SavedObject:
+    state = {"type": "vega", "params": {"spec": json.dumps(spec, indent=2)}, "aggs": []}
+    return _panel(index, name, title, state, {"searchSourceJSON": "{}"}, [])
+
+
+def _panel(
+    index: str, name: str, title: str, state: Mapping[str, Any], source: dict[str, str], references: list[dict[str, str]]
 ) -> SavedObject:
-    """A panel of how many pictures have each of `top_terms`; `rank_features` itself cannot be counted."""
-    ranked = {"field": "top_terms", "orderBy": "1", "order": "desc", "otherBucket": False, "missingBucket": False, **chosen}
-    aggs = [
-        {"id": "1", "enabled": True, "type": "count", "schema": "metric", "params": {}},
-        {"id": "2", "enabled": True, "type": "terms", "schema": schema, "params": ranked},
-    ]
-    return _panel(index, name, title, {"type": kind, "params": params, "aggs": aggs}, {"query": _ANYTHING})
-
-
-def _panel(index: str, name: str, title: str, state: Mapping[str, Any], source: Mapping[str, Any]) -> SavedObject:
-    """A visualisation; one without a search source of its own (`{}`) asks no data view."""
-    asked, references = _asking(index, source) if source else ({"searchSourceJSON": "{}"}, [])
     title = f"{index}: {title}"
     attributes = {
         "title": title,
@@ -119,7 +117,7 @@ def _panel(index: str, name: str, title: str, state: Mapping[str, Any], source: 
         "uiStateJSON": "{}",
         "description": "",
         "version": 1,
-        "kibanaSavedObjectMeta": asked,
+        "kibanaSavedObjectMeta": source,
     }
     return _object("visualization", index, name, attributes, references)
 

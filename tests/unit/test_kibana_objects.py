@@ -1,13 +1,10 @@
 import json
-import re
 from typing import Any
 
 import pytest
 
-from lexlip_es.drift import KINDS, kind_of
 from lexlip_es.errors import UsageError
 from lexlip_es.kibana.objects import ndjson, saved_objects
-from lexlip_es.lexicon import Lexicon
 from tests.unit.kibana_shapes import NEWEST_MIGRATION, SHAPES, Shape
 
 BASE = "https://pictures.example:8080/thumbnails/key"
@@ -77,16 +74,3 @@ def test_nothing_hides_behind_a_time_range_and_the_search_ranks() -> None:
     assert "timeFieldName" not in named("index-pattern")
     assert named("search")["sort"] == [["_score", "desc"]]
     assert json.loads(named("search")["kibanaSavedObjectMeta"]["searchSourceJSON"])["query"]["language"] == "lucene"
-
-
-def test_the_drift_panel_takes_the_terms_that_drift_calls_suspicious_and_no_others(starter_lexicon: Lexicon) -> None:
-    state = json.loads(named("visualization", "drift")["visState"])
-    pattern = state["aggs"][1]["params"]["include"]
-    assert len(pattern) < 1_000  # index.max_regex_length
-    kinds = set()
-    for term, piece in enumerate(starter_lexicon.pieces):
-        kind = kind_of(term, starter_lexicon)
-        kinds.add(kind)
-        if not piece.startswith("##"):  # whose word may be spelled like a stop word
-            assert bool(re.fullmatch(pattern, piece)) == (kind is not None), piece
-    assert kinds >= set(KINDS)
