@@ -33,8 +33,8 @@ def launch() -> "subprocess.Popen[bytes]":
 
 
 def _environment() -> dict[str, str]:
-    """This process's, without the engine's logins; those of file systems (AWS_..., FSSPEC_...) are needed to read places."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LEXLIP_ES_")}
+    """This process's, less the logins of engine and server; file systems' (AWS_..., FSSPEC_...) are needed to read places."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LEXLIP_ES_", "LEXLIP_SERVE_"))}
     return {**kept, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # numpy would start one a processor
 
 

@@ -19,6 +19,7 @@ from lexlip_es.cli import (
     query,
     rebuild,
     search,
+    serve,
     terms,
     train,
 )
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command()(index.index)
 app.command()(rebuild.rebuild)
 app.command()(search.search)
+app.command()(serve.serve)
 app.command()(query.query)
 app.command()(explain.explain)
 app.command()(terms.terms)
