@@ -49,7 +49,8 @@ def test_it_ranks_as_the_search_does_with_sane_defaults(templated: Server) -> No
     assert scores(templated, should=SHOULD, size=0) == []
     only = {"terms": {"path": ["1", "12"]}}
     assert scores(templated, should=SHOULD, filter=only) == scores(templated, should=SHOULD, filter=[only]) == [24.0, 2.0]
-    assert scores(templated, should=SHOULD, filter=None) == best[:10]
+    assert scores(templated, should=SHOULD, filter=None) == scores(templated, should=SHOULD, filter=[]) == best[:10]
+    assert scores(templated, should=SHOULD, filter=[only, {"term": {"path": "1"}}]) == [2.0]
 
 
 def test_parameters_are_checked(templated: Server) -> None:
