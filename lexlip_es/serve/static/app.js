@@ -1,12 +1,13 @@
-// The search page. The address says what is asked (?q=...&k=...&hybrid=true&cut=false, the parameters of /api/search), so that back
-// and forward work; a picture that was given is kept here, and the entry of the history says which.
+// The search page. The address says what is asked (?q=...&k=...&hybrid=true&cut_off=false, the parameters of /api/search), so that
+// back and forward work; a picture that was given is kept here, and the entry of the history says which.
 
 import { filterOf, likeHit, withBan, withBoost, withFilter } from "/static/query_text.js";
-import { details, failure, message, tile, words } from "/static/view.js";
+import { details, failure, make, message, tile, words } from "/static/view.js";
 
 const FEW = 60;
 const MANY = 300;
 const SLOW_MS = 200;
+const PREVIEW_SIDE = 144; // pixels
 
 const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
 const filters = page.filters.querySelector("form");
@@ -18,24 +19,29 @@ let about = null;
 
 // What is asked
 
+/** What the address and the history's entry say; with `cut_off`, weak hits are hidden. */
 function asked() {
   const said = new URLSearchParams(location.search);
   return {
     q: said.get("q") ?? "",
     k: Number(said.get("k")) || FEW,
     hybrid: said.get("hybrid") === "true",
-    cut: said.get("cut") !== "false",
+    cutOff: said.get("cut_off") !== "false",
     picture: pictures[history.state?.picture],
   };
 }
 
-/** Ask something else: a new entry of the history, and its answer. What is not said starts anew, save whether captions are asked. */
-function ask({ q = "", k = FEW, cut = true, hybrid = asked().hybrid, picture = undefined }) {
-  const said = new URLSearchParams({ ...(q && { q }), ...(k !== FEW && { k }), ...(hybrid && { hybrid }), ...(!cut && { cut }) });
-  const address = `/?${said}`;
-  const state = picture && { picture: pictures.includes(picture) ? pictures.indexOf(picture) : pictures.push(picture) - 1 };
-  if (address === location.pathname + location.search && !picture && !asked().picture) history.replaceState(null, "", address);
-  else history.pushState(state ?? null, "", address);
+/** Ask something else: a new entry of the history, and its answer. */
+function ask(changes) {
+  const { q, k, hybrid, cutOff, picture } = { ...asked(), k: FEW, cutOff: true, ...changes };
+  const said = new URLSearchParams({
+    ...(q && { q }),
+    ...(k !== FEW && { k }),
+    ...(hybrid && { hybrid }),
+    ...(!cutOff && { cut_off: false }),
+  });
+  if (picture && !pictures.includes(picture)) pictures.push(picture);
+  history.pushState(picture ? { picture: pictures.indexOf(picture) } : null, "", `/?${said}`);
   return show();
 }
 
@@ -61,8 +67,8 @@ async function show() {
   if (!query.q && !query.picture) return showStart();
   const slow = setTimeout(() => showSlow(true), SLOW_MS);
   try {
-    const { picture, q, k, hybrid, cut } = query;
-    const said = new URLSearchParams({ ...(!picture && { q }), k, ...(hybrid && { hybrid }), ...(!cut && { cut }) });
+    const { picture, q, k, hybrid, cutOff } = query;
+    const said = new URLSearchParams({ q, k, hybrid, cut_off: cutOff });
     const found = await answer(`/api/search?${said}`, { signal, ...(picture && posted(picture)) });
     if (!signal.aborted) showFound(query, found);
   } catch (error) {
@@ -86,12 +92,20 @@ function showAsked({ q, picture, hybrid }) {
   document.title = q ? `${q} – lexlip-es` : "lexlip-es";
   page.query.value = q;
   page.hybrid.checked = hybrid;
-  filters.firstElementChild.disabled = Boolean(picture); // the language filters a text
   for (const input of filters.querySelectorAll("input")) input.value = filterOf(q, input.name);
-  URL.revokeObjectURL(page.preview.src);
   page["by-picture"].hidden = !picture;
   page["preview-name"].textContent = picture?.name ?? "";
-  if (picture) page.preview.src = URL.createObjectURL(picture);
+  if (picture) preview(picture);
+}
+
+/** Drawn, since the page's policy lets pictures in from the server alone. */
+async function preview(file) {
+  page.preview.hidden = true;
+  const drawn = await createImageBitmap(file).catch(() => null); // the server reads formats that browsers don't
+  if (!drawn) return;
+  const scale = PREVIEW_SIDE / Math.max(drawn.width, drawn.height);
+  Object.assign(page.preview, { hidden: false, width: drawn.width * scale, height: drawn.height * scale });
+  page.preview.getContext("2d").drawImage(drawn, 0, 0, page.preview.width, page.preview.height);
 }
 
 function showSlow(isSlow) {
@@ -103,8 +117,8 @@ function showSlow(isSlow) {
 function showFound(query, found) {
   hits = found.hits;
   page.message.replaceChildren();
-  page.words.replaceChildren(...words(found.terms, query.picture ? null : query.q));
-  page.notes.replaceChildren(...(found.notes ?? []).map((note) => Object.assign(document.createElement("li"), { textContent: note })));
+  page.words.replaceChildren(...words(found.asked, query.q));
+  page.notes.replaceChildren(...(found.notes ?? []).map((note) => make("li", {}, note)));
   page.grid.replaceChildren(...hits.map((hit, position) => tile(hit, position === 0)));
   page.status.textContent = summary(found);
   page.uncut.hidden = !found.cut;
@@ -153,20 +167,26 @@ page.search.addEventListener("submit", (event) => {
   event.preventDefault();
   ask({ q: page.query.value.trim() });
 });
-page.hybrid.addEventListener("change", () => ask({ ...asked(), hybrid: page.hybrid.checked }));
+page.hybrid.addEventListener("change", () => ask({ hybrid: page.hybrid.checked }));
 filters.addEventListener("submit", (event) => {
   event.preventDefault();
   const set = [...filters.querySelectorAll("input")];
   ask({ q: set.reduce((query, input) => withFilter(query, input.name, input.value), page.query.value) });
 });
 page.words.addEventListener("click", async (event) => {
-  const { word, term } = event.target.closest("button")?.dataset ?? {};
+  const { word, term, more } = event.target.closest("button")?.dataset ?? {};
+  if (more) return showAllTerms(event.target.closest("li"));
   if (word === undefined && term === undefined) return;
   const [change, said, selector] = word === undefined ? [withBan, term, "data-term"] : [withBoost, word, "data-word"];
   await ask({ q: change(asked().q, said) });
   page.words.querySelector(`[${selector}="${CSS.escape(said)}"]`)?.focus(); // the chip is a new one
 });
-page.uncut.addEventListener("click", () => ask({ ...asked(), cut: false }));
+
+function showAllTerms(item) {
+  item.classList.add("all");
+  item.querySelector("button.extra")?.focus();
+}
+page.uncut.addEventListener("click", () => ask({ ...asked(), cutOff: false }));
 page.more.addEventListener("click", async () => {
   const shown = hits.length;
   await ask({ ...asked(), k: MANY });
@@ -179,14 +199,14 @@ page.grid.addEventListener("click", (event) => {
 });
 page.details.addEventListener("click", (event) => {
   if (event.target.id === "close") page.details.close();
-  if (event.target.id === "like") ask({ q: likeHit(hits[opened]) }).then(() => page.grid.querySelector(".hit")?.focus());
+  if (event.target.id === "like") ask({ q: likeHit(hits[opened]), picture: undefined }).then(() => page.grid.querySelector(".hit")?.focus());
 });
 page.details.addEventListener("close", () => page.grid.querySelectorAll(".hit")[opened]?.focus());
 
 // A picture as the query
 
 function askByPicture(files) {
-  if (files.length) ask({ picture: files[0] });
+  if (files.length) ask({ q: "", picture: files[0] });
 }
 page.choose.addEventListener("click", () => page.file.click());
 page.file.addEventListener("change", () => {
@@ -194,7 +214,7 @@ page.file.addEventListener("change", () => {
   page.file.value = ""; // so that the same file may be chosen again
 });
 page["drop-picture"].addEventListener("click", () => {
-  ask({});
+  ask({ picture: undefined });
   page.query.focus();
 });
 document.addEventListener("paste", (event) => askByPicture(event.clipboardData.files));

@@ -23,7 +23,7 @@ export function withBoost(query, word) {
   return tokens(query).map(boosted).join(" ");
 }
 
-/** Whether the language can say that pictures with this term are left out: not of a piece of a word, such as `##ing`. */
+/** Whether the language can say that pictures with this term are left out. */
 export const isBannable = (term) => BANNABLE.test(term);
 
 export const isBanned = (query, term) => tokens(query).includes(`-${term}`);

@@ -2,7 +2,7 @@
 
 import { boostOf, isBannable, isBanned } from "/static/query_text.js";
 
-const MOST_TERMS = 40; // of a query; what follows them weighs next to nothing
+const FEW_TERMS = 6; // of a word; the others show when they are asked for
 
 /** An element with properties and children; a child that is a string becomes text. */
 export function make(tag, properties = {}, ...children) {
@@ -18,27 +18,39 @@ export function tile(hit, isFirst) {
 }
 
 /**
- * The query's terms, a list item for each word that brought some. A word that can be boosted is a button with `data-word`, a term
- * that can be banned one with `data-term`; `query` is null where no text is asked.
+ * What each word of the query asks for. A word that can be boosted is a button with `data-word`, a term that can be banned one
+ * with `data-term`; one with `data-more` shows a word's other terms.
  */
-export function words(terms, query) {
-  const groups = Map.groupBy(terms.slice(0, MOST_TERMS), (term) => term.brought_by);
-  return [...groups].map(([word, brought]) => make("li", {}, wordChip(word, query), ...brought.map((term) => termChip(term, query))));
+export function words(reasons, query) {
+  return reasons.map(({ word, terms }) => {
+    const chips = terms.map((term) => termChip(term, query));
+    const extra = chips.slice(FEW_TERMS).filter((chip) => chip.ariaPressed !== "true");
+    for (const chip of extra) chip.classList.add("extra");
+    const item = make("li", {}, wordChip(word, query), ...chips);
+    if (extra.length) item.append(moreChip(word, extra.length));
+    return item;
+  });
+}
+
+function moreChip(word, count) {
+  const chip = make("button", { type: "button", className: "more", ariaLabel: `${count} more terms of ${word}` }, `+${count}`);
+  chip.dataset.more = "terms";
+  return chip;
 }
 
 function wordChip(word, query) {
-  const boost = query === null ? undefined : boostOf(query, word);
-  if (boost === undefined) return make("span", { className: "word" }, word);
+  const boost = boostOf(query, word);
+  if (boost === undefined) return make("bdi", { className: "word" }, word);
   const title = boost === 1 ? `Let ${word} count twice` : `${word} counts ${boost} times: change`;
-  const chip = make("button", { type: "button", className: "word", title, ariaPressed: boost !== 1 }, word);
+  const chip = make("button", { type: "button", className: "word", title, ariaPressed: boost !== 1 }, make("bdi", {}, word));
   if (boost !== 1) chip.append(` ×${boost}`);
   chip.dataset.word = word;
   return chip;
 }
 
-function termChip({ term, query_weight: weight }, query) {
+function termChip({ term, pieces, contribution: weight }, query) {
   const said = [make("bdi", {}, term), " ", make("small", {}, weight.toFixed(1))];
-  if (query === null || !isBannable(term)) return make("span", { className: "chip" }, ...said);
+  if (pieces[0].startsWith("##") || !isBannable(term)) return make("span", { className: "chip" }, ...said);
   const banned = isBanned(query, term);
   const title = banned ? `Let pictures with ${term} in again` : `Leave out pictures with ${term}`;
   const chip = make("button", { type: "button", className: "chip", title, ariaPressed: banned }, ...said);
@@ -55,6 +67,7 @@ export function details(hit) {
     ["Taken", hit.taken_at?.replace("T", " ").slice(0, 16)],
     ["Camera", hit.camera],
     ["Size", hit.width && `${hit.width} × ${hit.height} pixels`],
+    ["Tags", [hit.tags ?? []].flat().join(", ")],
     ["Collection", hit.collection],
     ["Duplicates", hit.duplicates && `${hit.duplicates} more like it, not shown`],
   ];
