@@ -32,6 +32,7 @@ def query(
 
     from lexlip_es.dialects import dialect_of_form
     from lexlip_es.encoders import load_encoder
+    from lexlip_es.engines.embedded import status
     from lexlip_es.engines.settings import ConnectionSettings
     from lexlip_es.errors import UsageError
     from lexlip_es.kibana.pasting import curl_line, lucene_line, template_call
@@ -60,7 +61,9 @@ def query(
         common.answer(call)
     elif target == "curl":
         urls = ConnectionSettings.from_environment(os.environ).urls
-        common.show(curl_line(urls[0] if urls else "http://localhost:9200", name, body, os.environ))
+        node = None if urls else status()
+        url = urls[0] if urls else node.url if node else "http://localhost:9200"
+        common.show(curl_line(url, name, body, os.environ))
     else:
         if target == "dev-tools":
             common.show(f"GET {name}/_search")
