@@ -1,8 +1,8 @@
 """Everything that is pasted into Kibana or Dashboards, or asked by their panels, sent to real servers as those send it.
 
 How they do was read in their sources: the query bar's Lucene text goes into `bool.must`, as JSON where it begins with a brace and
-else as a `query_string` (`from_user.ts`, `from_lucene.ts`); pills go into `bool.filter`; a Vega specification with `%context%` gets
-the same `bool` as its query (`es_query_parser.ts`); a terms aggregation ordered by a count metric is ordered by `_count`.
+else as a `query_string` (`from_user.ts`, `from_lucene.ts`); pills go into `bool.filter`; a Vega specification with `%context%`
+gets the same `bool` as its query (`es_query_parser.ts`); a terms aggregation ordered by a count is ordered by `_count`.
 """
 
 import json
@@ -147,3 +147,24 @@ def test_the_grid_follows_the_query_bar(server: Server, index: PictureIndex) -> 
         assert all({"path", "content_hash", "top_terms"} == set(hit["_source"]) for hit in answer["hits"]["hits"])
     everything = ask(server, "POST", f"/{url['index']}/_search", {**url["body"], "query": from_bar("")})
     assert {path for path, _ in scores(everything)} == set(PICTURES)
+
+
+def test_the_drift_panel_counts_words_that_say_nothing_among_the_pictures_of_the_query(
+    server: Server, index: PictureIndex
+) -> None:
+    (data,) = json.loads(panel("drift")["params"]["spec"])["data"]
+    for text, shares in (("", {"the": 2 / 4, "[unused7]": 1 / 4, ".": 1 / 4}), (pasted(server, "beach", "lucene"), {"the": 1.0})):
+        body = {**data["url"]["body"], "query": from_bar(text)}
+        pictures = ask(server, "POST", f"/{data['url']['index']}/_search", body)["aggregations"]["pictures"]
+        words = {bucket["key"]: bucket["doc_count"] / pictures["doc_count"] for bucket in pictures["words"]["buckets"]}
+        assert words == shares
+
+
+def test_the_tag_cloud_counts_the_words_of_pictures(server: Server, index: PictureIndex) -> None:
+    count, words = panel("words")["aggs"]
+    assert (count["type"], words["type"], words["params"]["orderBy"]) == ("count", "terms", count["id"])
+    terms = {"field": words["params"]["field"], "size": words["params"]["size"], "order": {"_count": words["params"]["order"]}}
+    body = {"size": 0, "query": from_bar(""), "aggs": {"2": {"terms": terms}}}
+    buckets = ask(server, "POST", f"/{INDEX}/_search", body)["aggregations"]["2"]["buckets"]
+    assert (buckets[0]["key"], buckets[0]["doc_count"]) == ("dog", 3)
+    assert {bucket["key"] for bucket in buckets} == {word for words, _ in PICTURES.values() for word in words}
