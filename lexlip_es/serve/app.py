@@ -76,7 +76,10 @@ def create_app(searches: Searches, library: Library, access: Access, index: str)
         """A picture of the index, small, upright and without metadata; the key is part of the address that searches give."""
         if not access.is_thumbnails_key(key, index) or not _CONTENT_HASH.fullmatch(content_hash):
             raise HTTPException(404, "there is no such thumbnail.")
-        made = library.thumbnail(content_hash)
+        try:
+            made = library.thumbnail(content_hash)
+        except PictureError as error:
+            raise HTTPException(404, error.reason) from error
         told = {"cache-control": "private, max-age=86400", "cross-origin-resource-policy": "cross-origin"}  # Kibana shows it
         return Response(made, media_type=MEDIA_TYPE, headers=told)
 
