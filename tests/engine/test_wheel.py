@@ -47,6 +47,7 @@ def test_the_wheel_holds_two_packages_and_no_other_name(wheel: Path) -> None:
     assert tops == {"lexlip_es", "lexlip_training"}
     for needed in (
         "lexlip_es/mappings_json/opensearch.json",
+        "lexlip_es/mappings_json/search-template.mustache",
         "lexlip_es/models/starter/config.json",
         "lexlip_es/models/starter/pictures.onnx",
         "lexlip_es/models/starter/query_table.safetensors",
