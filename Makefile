@@ -41,7 +41,7 @@ lint: .venv/test
 	touch $@
 
 .venv/test: .venv/base pyproject.toml
-	$(call INSTALL,--editable '.[bench$(COMMA)demo$(COMMA)train]' --group test)
+	$(call INSTALL,--editable '.[bench$(COMMA)demo$(COMMA)serve$(COMMA)train]' --group test)
 	touch $@
 
 clean:

@@ -12,9 +12,9 @@ class Bare:
     def __init__(self, url: str) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=600)
 
-    def send(self, target: str, body: bytes) -> bytes:
-        """Post, and return the answer's bytes; raises `RuntimeError` for any status but 200."""
-        self._connection.request("POST", target, body, _JSON)
+    def send(self, target: str, body: bytes | None = None) -> bytes:
+        """Post a body, or get without one, and return the answer's bytes; raises `RuntimeError` for any status but 200."""
+        self._connection.request("GET" if body is None else "POST", target, body, _JSON)
         answer = self._connection.getresponse()
         content = answer.read()
         if answer.status != 200:
