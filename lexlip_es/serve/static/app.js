@@ -157,7 +157,8 @@ function showStart() {
 function open(position) {
   opened = position;
   page.details.replaceChildren(...details(hits[position]));
-  if (!page.details.open) page.details.showModal();
+  if (page.details.open) page.details.querySelector("#close").focus(); // what had the focus is gone
+  else page.details.showModal();
   page.details.scrollTop = 0;
 }
 
