@@ -86,6 +86,27 @@ def test_search_in_json_keeps_the_contract(cli: Cli, indexed: Path) -> None:
     assert hit["path"] == "red.png"
 
 
+def test_why_and_explain_show_what_each_typed_word_gave(cli: Cli, indexed: Path, tmp_path: Path) -> None:
+    lines = [line.split() for line in cli("search", "red, or green", "--why", "--k", "1", "--index", ALIAS).stdout.splitlines()]
+    assert lines[0][0] == "1" and lines[1][0] in ("red", "green") and lines[-1] == ["=", lines[0][1]]
+    found = cli("explain", "red", "red.png", "--index", ALIAS)
+    assert found.stdout.splitlines()[0].endswith(f"{indexed}/red.png")
+    assert found.stdout.splitlines()[1].split()[:2] == ["red", "red"]
+    other = tmp_path / "other.png"
+    Image.new("RGB", (9, 9), (200, 90, 10)).save(other)
+    outside = cli("explain", "red", other, "--index", ALIAS, "--json")
+    said = json.loads(outside.stdout)
+    assert (said["id"], [reason["word"] for reason in said["reasons"]]) == ("", ["red"])
+    assert f"{other} is not in {ALIAS}: it was encoded now" in outside.stderr
+
+
+def test_what_is_cut_off_is_no_empty_answer_and_is_shown_on_demand(cli: Cli, indexed: Path) -> None:
+    everything = json.loads(cli("search", "red green blue", "--index", ALIAS, "--no-cut", "--json").stdout)
+    assert len(everything["hits"]) == 3 and "cut" not in everything
+    hidden = cli("search", "red", "--index", ALIAS, "--min-score", "9")
+    assert (hidden.returncode, hidden.stdout, "nothing in" in hidden.stderr) == (0, "", False)
+
+
 def test_query_prints_a_body_that_the_engine_ranks_by(cli: Cli, indexed: Path, engine: Engine) -> None:
     run = cli("query", "blue")
     assert engine.search(ALIAS, json.loads(run.stdout))["hits"]["hits"][0]["_source"]["path"] == "blue.png"
