@@ -15,23 +15,26 @@ from lexlip_es.kibana.drift_chart import drift_spec
 from lexlip_es.kibana.grid import grid_spec
 
 SavedObject = dict[str, Any]
+BarQuery = str | dict[str, Any]
+"""What a query bar holds: text of its language, or an object of the engine's own."""
 _MIGRATED = {"index-pattern": "7.6.0", "search": "7.9.3", "visualization": "7.10.0", "dashboard": "7.9.3"}
 _INDEX = "kibanaSavedObjectMeta.searchSourceJSON.index"
 _ANYTHING = {"query": "", "language": "lucene"}  # the language of the bar in which queries score
 _THUMBNAIL = "180"  # pixels at most, as text: their editors write it so
 
 
-def saved_objects(index: str, thumbnail_base: str | None = None) -> list[SavedObject]:
+def saved_objects(index: str, thumbnail_base: str | None = None, query: BarQuery = "") -> list[SavedObject]:
     """A data view of the index without a time field, a saved search, three panels, and the dashboard that joins them.
 
-    thumbnail_base: the URL under which `CONTENT_HASH` is a picture's thumbnail; raises `UsageError` where it is none.
+    thumbnail_base: the URL under which `CONTENT_HASH` is a picture's thumbnail; raises `UsageError` where it is none. query: what
+    the dashboard's bar holds at first. Nothing else has a query of its own, which would be added to the bar's.
     """
     base = None if thumbnail_base is None else _checked(thumbnail_base)
     search = _search(index)
     cloud = _cloud(index)
     drift = _vega(index, "drift", "words that say nothing", drift_spec(index))
     grid = _vega(index, "grid", "ranked pictures", grid_spec(index, base))
-    dashboard = _dashboard(index, [(grid, 48, 32), (cloud, 30, 14), (drift, 18, 14), (search, 48, 24)])
+    dashboard = _dashboard(index, [(grid, 48, 32), (cloud, 30, 14), (drift, 18, 14), (search, 48, 24)], query)
     return [_data_view(index, base), search, cloud, drift, grid, dashboard]
 
 
@@ -122,7 +125,7 @@ def _panel(
     return _object("visualization", index, name, attributes, references)
 
 
-def _dashboard(index: str, rows: list[tuple[SavedObject, int, int]]) -> SavedObject:
+def _dashboard(index: str, rows: list[tuple[SavedObject, int, int]], query: BarQuery) -> SavedObject:
     """The panels (object, columns of 48, height) from left to right and from top to bottom."""
     panels, references, x, y = [], [], 0, 0
     for number, (shown, width, height) in enumerate(rows):
@@ -140,6 +143,6 @@ def _dashboard(index: str, rows: list[tuple[SavedObject, int, int]]) -> SavedObj
         "optionsJSON": json.dumps({"useMargins": True, "hidePanelTitles": False}),
         "timeRestore": False,
         "version": 1,
-        "kibanaSavedObjectMeta": {"searchSourceJSON": json.dumps({"query": _ANYTHING, "filter": []})},
+        "kibanaSavedObjectMeta": {"searchSourceJSON": json.dumps({"query": _ANYTHING | {"query": query}, "filter": []})},
     }
     return _object("dashboard", index, "dashboard", attributes, references)

@@ -19,7 +19,7 @@ from lexlip_es.cli import app
 from lexlip_es.dialects import FieldType, family_for
 from lexlip_es.documents import document_id, features
 from lexlip_es.engines import ConnectionSettings, connect
-from lexlip_es.kibana.objects import saved_objects
+from lexlip_es.kibana.objects import BarQuery, saved_objects
 from lexlip_es.mappings import index_body, index_meta, search_template
 from lexlip_es.model_folder import ModelFolder, starter_path
 from lexlip_es.weights import SparseWeights, prepare_documents
@@ -64,7 +64,18 @@ def sparse(server: Server) -> bool:
 
 def pasted(server: Server, query: str, target: str) -> str:
     """What `lexlip-es query --for` prints."""
-    return printed("query", query, "--for", target, "--index", INDEX, *(["--form", "sparse_vector"] if sparse(server) else []))
+    return printed("query", query, "--for", target, *index_of(server))
+
+
+def saved(server: Server, query: str) -> BarQuery:
+    """What the bar of the dashboard holds that `lexlip-es kibana export` writes."""
+    dashboard = json.loads(printed("kibana", "export", query, *index_of(server)).splitlines()[-1])
+    held: BarQuery = json.loads(dashboard["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"])["query"]["query"]
+    return held
+
+
+def index_of(server: Server) -> list[str]:
+    return ["--index", INDEX, *(["--form", "sparse_vector"] if sparse(server) else [])]
 
 
 @cache  # the same for several servers
@@ -91,10 +102,11 @@ def found(index: PictureIndex, query: str) -> list[tuple[str, float]]:
     return hits
 
 
-def from_bar(text: str) -> dict[str, Any]:
-    """The query of a page whose bar holds this text."""
-    query = json.loads(text) if text.startswith("{") else {"query_string": {"query": text, "analyze_wildcard": True}}
-    return {"bool": {"must": [query] if text else [], "filter": [], "should": [], "must_not": []}}
+def from_bar(held: BarQuery) -> dict[str, Any]:
+    """The query of a page whose bar holds this, or this text was typed into."""
+    typed = json.loads(held) if isinstance(held, str) and held.startswith("{") else held
+    query = {"query_string": {"query": typed, "analyze_wildcard": True}} if isinstance(typed, str) else typed
+    return {"bool": {"must": [query] if held else [], "filter": [], "should": [], "must_not": []}}
 
 
 @pytest.mark.parametrize("query", QUERIES)
@@ -141,7 +153,8 @@ def test_the_grid_follows_the_query_bar(server: Server, index: PictureIndex) -> 
     url = data["url"]
     assert url["%context%"] is True
     for query in QUERIES:
-        body = {**url["body"], "query": from_bar(pasted(server, query, "lucene"))}
+        body = {**url["body"], "query": from_bar(saved(server, query))}
+        assert body["query"] == from_bar(pasted(server, query, "lucene"))
         answer = ask(server, "POST", f"/{url['index']}/_search", body)
         assert scores(answer) == found(index, query)
         assert all({"path", "content_hash", "top_terms"} == set(hit["_source"]) for hit in answer["hits"]["hits"])

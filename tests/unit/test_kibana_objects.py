@@ -48,6 +48,14 @@ def test_ids_are_stable_and_every_reference_leads_to_an_object_of_the_file() -> 
         assert wanted == {reference["name"] for reference in one["references"]}
 
 
+def test_the_query_is_the_bar_s_alone_since_panels_would_add_theirs_to_it() -> None:
+    query = {"bool": {"should": [{"rank_feature": {"field": "terms.dog", "linear": {}}}], "minimum_should_match": 1}}
+    *others, dashboard = saved_objects("pictures", BASE, query)
+    assert others == OBJECTS[:-1]
+    bar = json.loads(dashboard["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"])["query"]
+    assert bar == {"query": query, "language": "lucene"}
+
+
 def test_panels_fill_the_dashboard_without_overlapping() -> None:
     cells: set[tuple[int, int]] = set()
     for panel in json.loads(named("dashboard")["panelsJSON"]):
