@@ -72,6 +72,10 @@ def _not_imported(url: str, said: Mapping[str, Any]) -> LexlipError:
     errors = [error for error in said.get("errors") or () if isinstance(error, Mapping)]
     kinds = {str((error.get("error") or {}).get("type")) for error in errors}
     if kinds == {"conflict"}:
-        return LexlipError(f"{url} has {len(errors)} of these objects already: --overwrite replaces them.")
+        imported = int(said.get("successCount") or 0)
+        return LexlipError(
+            f"{url} has {len(errors)} of these objects already and kept them ({imported} new ones were imported): "
+            "--overwrite replaces them."
+        )
     names = ", ".join(f"{error.get('type')} {error.get('id')}" for error in errors)
     return LexlipError(f"{url} did not import {one_line(names)} ({', '.join(sorted(kinds))}): look at what it has of that name.")

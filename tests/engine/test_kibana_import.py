@@ -62,7 +62,9 @@ def test_the_engine_s_login_goes_along_and_its_certificates_stay_where_kibana_ha
 
 def test_what_is_there_is_replaced_only_when_that_is_said(other_server: OtherServer) -> None:
     said = {"success": False, "successCount": 5, "errors": [CONFLICT]}
-    assert refusal(other_server, 200, said).endswith("has 1 of these objects already: --overwrite replaces them.")
+    assert refusal(other_server, 200, said).endswith(
+        "has 1 of these objects already and kept them (5 new ones were imported): --overwrite replaces them."
+    )
     missing = {"id": "lexlip-pictures-grid", "type": "visualization", "error": {"type": "missing_references"}}
     said = {"success": False, "errors": [CONFLICT, missing]}
     assert "index-pattern lexlip-pictures, visualization lexlip-pictures-grid (conflict, missing_references)" in refusal(
