@@ -46,6 +46,8 @@ SHAPES = (
            "5e265add50502af197e7d2b6377fd3c9de43f1a1"),
     _shape(_OSD, "dashboard", _DASHBOARD, "title", f"{_PLUGINS}/dashboard/server/saved_objects/dashboard.ts",
            "1f3582aa215a68738fe3589c589c21834ab79990"),
+    _shape(f"{_KIBANA} 7", "search", _SEARCH, "title", f"{_PLUGINS}/discover/server/saved_objects/search.ts",
+           "0a804db2a8e0322f27fbcd1e89f4d2d40833e6e7"),
     _shape(f"{_KIBANA} 7.17 to 8.0", "visualization", _VISUALIZATION, "title",
            f"{_PLUGINS}/visualizations/server/saved_objects/visualization.ts", "e1be938d3a48fe3f6d9bd6ba4acbed03d035b0d9"),
     _shape(f"{_KIBANA} 7.17 to 8.0", "dashboard", f"{_DASHBOARD} controlGroupInput", "title",
@@ -62,7 +64,19 @@ SHAPES = (
            "385d45e489dcf52d33373d97597e6d331f7154cb"),
     _shape(f"{_KIBANA} 9", "visualization", _VISUALIZATION, "title",
            f"{_PLATFORM}/visualizations/server/saved_objects/visualization.ts", "385d45e489dcf52d33373d97597e6d331f7154cb"),
+    _shape(f"{_KIBANA} 9", "search", f"{_SEARCH_8} sampleSize headerRowHeight visContext density tabs", f"title {_META}",
+           f"{_PLATFORM}/saved_search/server/saved_objects/schema_legacy.ts", "37a128080786e7cb2ce939845bb7ed52e4fb2c87"),
+    _shape(f"{_KIBANA} 9", "dashboard", f"{_DASHBOARD} controlGroupInput", "title",
+           f"{_PLATFORM}/dashboard/server/dashboard_saved_object/schema/v1/v1.ts", "3c37204bef8a077edf1758caa45474499c2941c7"),
 )  # fmt: skip
+
+# What both products' URL formatter takes: src/plugins/data/common/field_formats/converters/url.ts at 0a8b04f0 of Dashboards,
+# src/platform/plugins/shared/field_formats/common/converters/url.ts at 1a7bf6ce of Kibana.
+URL_FORMAT = frozenset({"type", "urlTemplate", "labelTemplate", "width", "height"})
+# What both products' tag cloud takes, and the schemas of its aggregations: src/plugins/vis_type_tagcloud/public/tag_cloud_type.ts
+# at 5e99958a of Dashboards, src/plugins/vis_types/tagcloud/public/tag_cloud_type.ts at 0c8b1e4c of Kibana.
+TAG_CLOUD = frozenset({"scale", "orientation", "minFontSize", "maxFontSize", "showLabel"})
+TAG_CLOUD_SCHEMAS = {"metric": "count", "segment": "terms"}
 
 # The newest migration of each type that Dashboards knows; a document of a later one is refused. Kibana knows later ones as well.
 # src/plugins/{data,discover,visualizations,dashboard}/server/saved_objects/*_migrations.ts at 0a8b04f0 (data) and 08d1c138.

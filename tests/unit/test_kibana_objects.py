@@ -5,7 +5,7 @@ import pytest
 
 from lexlip_es.errors import UsageError
 from lexlip_es.kibana.objects import ndjson, saved_objects
-from tests.unit.kibana_shapes import NEWEST_MIGRATION, SHAPES, Shape
+from tests.unit.kibana_shapes import NEWEST_MIGRATION, SHAPES, TAG_CLOUD, TAG_CLOUD_SCHEMAS, URL_FORMAT, Shape
 
 BASE = "https://pictures.example:8080/thumbnails/key"
 OBJECTS = saved_objects("pictures", BASE)
@@ -24,6 +24,14 @@ def test_every_product_takes_every_attribute(shape: Shape) -> None:
     for attributes in ours:
         assert shape.demanded <= attributes
         assert shape.allowed is None or attributes <= shape.allowed
+
+
+def test_the_formatter_and_the_tag_cloud_say_only_what_both_products_know() -> None:
+    params = json.loads(named("index-pattern")["fieldFormatMap"])["content_hash"]["params"]
+    assert set(params) <= URL_FORMAT and params["type"] == "img"
+    cloud = json.loads(named("visualization", "words")["visState"])
+    assert cloud["type"] == "tagcloud" and set(cloud["params"]) <= TAG_CLOUD
+    assert {one["schema"]: one["type"] for one in cloud["aggs"]} == TAG_CLOUD_SCHEMAS
 
 
 def test_the_file_is_one_object_a_line_and_no_product_is_asked_for_a_migration_that_it_does_not_know() -> None:
