@@ -65,7 +65,8 @@ async function show() {
   page.details.close();
   showAsked(query);
   if (!query.q && !query.picture) return showStart();
-  const slow = setTimeout(() => showSlow(true), SLOW_MS);
+  page.grid.ariaBusy = true;
+  const slow = setTimeout(showSlow, SLOW_MS);
   try {
     const { picture, q, k, hybrid, cutOff } = query;
     const said = new URLSearchParams({ q, k, hybrid, cut_off: cutOff });
@@ -75,7 +76,7 @@ async function show() {
     if (!signal.aborted) showNothing("", failure(error.message, error.status === 401));
   } finally {
     clearTimeout(slow);
-    if (!signal.aborted) showSlow(false);
+    if (!signal.aborted) showDone();
   }
 }
 
@@ -108,10 +109,14 @@ async function preview(file) {
   page.preview.getContext("2d").drawImage(drawn, 0, 0, page.preview.width, page.preview.height);
 }
 
-function showSlow(isSlow) {
-  document.body.classList.toggle("slow", isSlow);
-  page.grid.ariaBusy = isSlow;
-  if (isSlow) page.status.textContent = "Searching…";
+function showSlow() {
+  document.body.classList.add("slow");
+  page.status.textContent = "Searching…";
+}
+
+function showDone() {
+  document.body.classList.remove("slow");
+  page.grid.ariaBusy = false;
 }
 
 function showFound(query, found) {
@@ -146,7 +151,7 @@ function showNothing(status, ...children) {
 }
 
 function showStart() {
-  showSlow(false);
+  showDone();
   showNothing("");
   if (!about) return;
   const title = `Search ${about.pictures.toLocaleString("en")} ${about.pictures === 1 ? "picture" : "pictures"} of ${about.index}`;
