@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lexlip_es.dialects import Family, FieldType, QueryForm
+from lexlip_es.printable import printable
 
 if TYPE_CHECKING:
     from lexlip_es.engines import Engine
@@ -67,11 +68,6 @@ CaptionsOption = Annotated[
     Path | None,
     typer.Option("--captions", help="CSV, TSV, JSONL or JSON with the pictures' captions, kept as text beside the terms."),
 ]
-
-
-def printable(text: str) -> str:
-    """The text with everything that could steer a terminal escaped: file names and captions are other people's."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def say(message: str) -> None:

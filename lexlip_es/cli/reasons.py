@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lexlip_es.cli import common
+from lexlip_es.printable import printable
 from lexlip_es.queries import Hit
 from lexlip_es.why import Reason, reasons
 
@@ -32,5 +33,5 @@ def _rows(reason: Reason) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _short(text: str) -> str:
-    text = common.printable(text)
+    text = printable(text)
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
