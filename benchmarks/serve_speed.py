@@ -5,10 +5,9 @@
 
 A server is started as people start it, in a process of its own. Each round asks every caption in every way, in turn, so that the
 machine's moods touch all of them alike: `/api/search` over one kept connection, `PictureIndex.search` in this process, and bare,
-which is the bytes of the request that such a search sends, its answer read and not parsed. `/api/search` asks the engine twice:
-for the hits, and for what the page tells of their pictures. Captions with signs of the query language are left out, since the
-three would ask different things. --made: on so many documents made like the index's, which is deleted at the end.
-The engine is that of LEXLIP_ES_URL, or the embedded one.
+which is the bytes of the request that such a search sends, its answer read and not parsed. Captions with signs of the query
+language are left out, since the three would ask different things. --made: on so many documents made like the index's, which is
+deleted at the end. The engine is that of LEXLIP_ES_URL, or the embedded one.
 """
 
 import argparse

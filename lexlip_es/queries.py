@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice, repeat
 from typing import Any, NamedTuple
 
@@ -21,6 +21,8 @@ Filter = Mapping[str, Any]
 """A clause of the engine's query language that a hit must match, and that gives no score."""
 MOST_HITS = 10_000
 """Of one search: `index.max_result_window`, unless somebody changed it."""
+DETAILS = ("content_hash", "width", "height", "taken_at", "camera", "tags")
+"""What a document says of a picture's file, for those who show it; each of these fields has doc values."""
 _HEAVIEST_TOKEN = 64.0  # of neural_sparse: Lucene's FeatureField.newLinearQuery takes weights in (0, 64]
 
 
@@ -116,8 +118,9 @@ def hits_request(
     dialect: Dialect = RANK_FEATURES,
     filter: Filter | None = None,
     texts: Sequence[Filter] = (),
+    details: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(body, URL parameters) of a search whose k best hits `read_hit` makes readable, their terms included.
+    """(body, URL parameters) of a search whose k best hits `read_hit` makes readable, their terms and, if wanted, details too.
 
     Where the server says what each term gave, no picture's stored document is unpacked: that is most of a search's time, since
     it holds all terms. What texts give, the server says alone: there it is asked to name or to explain, whatever the form.
@@ -127,10 +130,12 @@ def hits_request(
     mixed = '"_name":' in json.dumps(filter)  # a filter's names would mix with the terms'
     named = dialect.says_shares and not mixed and (kind == "picture" or bool(texts))
     own = "caption" if kind == "text" else "duplicate_group"
-    fields = () if named and kind == "picture" else ("path", "collection", "terms", own)
+    fields = [] if named and kind == "picture" else ["path", "collection", "terms", own, *(DETAILS if details else ())]
+    columns = [] if fields else ["path", "collection", "duplicate_group", *(DETAILS if details else ())]
+    fields += ["caption"] if details else []  # which has no doc values
     body = search_body(row, lexicon, k, dialect=dialect, fields=fields, filter=filter, named=named, texts=texts)
-    if not fields:
-        body["docvalue_fields"] = ["path", "collection", "duplicate_group"]
+    if columns:
+        body["docvalue_fields"] = columns
     if texts and not named:
         body["explain"] = True
     return body, {"include_named_queries_score": True} if named else {}
@@ -262,6 +267,7 @@ class Hit:
     """One ranked document. `caption` is given for text documents.
 
     `group` is its `duplicate_group`; `duplicates` counts the hits of that group that were folded into this one, the best.
+    `details` are those of `DETAILS` that the document has, where they were asked for.
     `texts` is what BM25 gave, of a hybrid search: float32(sum in double of all contributions, of terms and texts) is the score.
     """
 
@@ -274,6 +280,7 @@ class Hit:
     group: str | None = None
     duplicates: int = 0
     texts: list[TextShare] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
 
     @property
     def full_path(self) -> str:
@@ -282,14 +289,16 @@ class Hit:
 
     def to_json(self) -> dict[str, Any]:
         """The hit as design contract 9 gives it."""
-        said = {key: value for key, value in asdict(self).items() if value is not None}
-        return said if self.texts else {key: value for key, value in said.items() if key != "texts"}
+        terms, texts = ([dict(vars(share)) for share in shares] for shares in (self.terms, self.texts))
+        said = {**vars(self), "terms": terms, "texts": texts, "details": dict(self.details)}
+        empty = {name for name in ("texts", "details") if not said[name]}
+        return {name: value for name, value in said.items() if value is not None and name not in empty}
 
 
 def _said(hit: Mapping[str, Any], field: str) -> Any:
     """A field of a hit of the engine's answer, from its stored document or from its doc values; None where it has none."""
-    source = hit.get("_source")
-    return source.get(field) if source else next(iter(hit.get("fields", {}).get(field, ())), None)
+    source = hit.get("_source") or {}
+    return source[field] if field in source else next(iter(hit.get("fields", {}).get(field, ())), None)
 
 
 def group_of(hit: Mapping[str, Any]) -> str:
@@ -305,7 +314,15 @@ def fold(hits: Sequence[Mapping[str, Any]], k: int) -> list[tuple[Mapping[str, A
     return [(group[0], len(group) - 1) for group in islice(groups.values(), k)]
 
 
-def read_hit(hit: Mapping[str, Any], asked: AskedTerms, *, with_caption: bool = False, duplicates: int = 0) -> Hit:
+def _details(hit: Mapping[str, Any]) -> dict[str, Any]:
+    said = {name: _said(hit, name) for name in DETAILS}
+    said["tags"] = hit.get("fields", {}).get("tags", said["tags"])  # the only one that has several values
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def read_hit(
+    hit: Mapping[str, Any], asked: AskedTerms, *, with_caption: bool = False, details: bool = False, duplicates: int = 0
+) -> Hit:
     """A hit of the engine's answer, made readable; a field that the server left out reads as empty."""
     caption = _said(hit, "caption") or []
     text = caption if isinstance(caption, str) else next(iter(caption), None)
@@ -320,4 +337,5 @@ def read_hit(hit: Mapping[str, Any], asked: AskedTerms, *, with_caption: bool = 
         group=_said(hit, "duplicate_group"),
         duplicates=duplicates,
         texts=explained_texts(hit) if exact else [],
+        details=_details(hit) if details else {},
     )

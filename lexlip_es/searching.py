@@ -154,6 +154,7 @@ class Searcher:
         hybrid: bool = False,
         min_score: float | None = None,
         cut_off: bool = False,
+        details: bool = False,
     ) -> SearchResult:
         """The k best documents (that match the filter, a clause of the engine's) for a subject that this model encoded.
 
@@ -165,14 +166,14 @@ class Searcher:
 
         min_score: hide those of them that score less. cut_off: hide pictures with too little of the query's best score, and say
         so in `notes`: see `relevance`. Neither hides what filters alone find, which scores nothing. The engine's own `min_score`
-        would leave the same, and would have to score every document.
+        would leave the same, and would have to score every document. details: tell captions and `Hit.details` too.
 
         Raises `ModelMismatchError` where the index was meanwhile rebuilt with another model, `UsageError` where it has no picture
         that the subject shall be like.
         """
         subject = self.with_likes(subject)
         texts = text_clauses(subject.text, subject.phrases) if hybrid else []
-        asked, found = self.survive_swap(lambda standing: self._ask(standing, subject, k, filter, all, texts))
+        asked, found = self.survive_swap(lambda standing: self._ask(standing, subject, k, filter, all, texts, details))
         terms = asked_terms(found.row, self.encoder.model.lexicon, subject.brought_by)
         text = asked.meta.kind == "text"
         ranked = found.answer["hits"]["hits"]
@@ -183,7 +184,8 @@ class Searcher:
             # What little of the best score a text may have was not measured.
             kept, why = shown(scores, found.row, min_score=min_score, cut_off=cut_off and not text)
             notes = [*notes, *why]
-        hits = [read_hit(hit, terms, with_caption=text, duplicates=others) for hit, others in chosen[:kept]]
+        told = {"with_caption": text or details, "details": details}
+        hits = [read_hit(hit, terms, duplicates=others, **told) for hit, others in chosen[:kept]]
         total_ms = 1000 * (time.perf_counter() - subject.started)
         if asked.meta.write_once and terms and not texts and hits and not hits[0].terms:
             hits = self._with_terms(hits, found.row, terms, asked.dialect)
@@ -245,7 +247,14 @@ class Searcher:
         return seen
 
     def _ask(
-        self, standing: Standing, subject: Subject, k: int, filter: Filter | None, all: bool, texts: Sequence[Filter]
+        self,
+        standing: Standing,
+        subject: Subject,
+        k: int,
+        filter: Filter | None,
+        all: bool,
+        texts: Sequence[Filter],
+        details: bool,
     ) -> Asked:
         """What the server answers: k hits, or, of pictures, unless `all` are wanted, as many as have k groups among them."""
         kind, dialect, lexicon = standing.meta.kind, standing.dialect, self.encoder.model.lexicon
@@ -256,7 +265,7 @@ class Searcher:
         took = 0
 
         def send(row: Row) -> JsonObject:
-            body, params = hits_request(row, lexicon, size, kind, dialect=dialect, filter=only, texts=texts)
+            body, params = hits_request(row, lexicon, size, kind, dialect=dialect, filter=only, texts=texts, details=details)
             return self.engine.search(self.index, body, **params)
 
         while True:

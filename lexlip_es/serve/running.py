@@ -55,6 +55,7 @@ def serve(engine: Engine, encoder: Encoder, index: str, where: Where, report: Ca
         closing(listening(where.host, where.port)) as listener,
     ):
         searcher = Searcher(engine, encoder, index, pictures=pictures)
+        searcher.standing().meta.require_kind("picture")
         thumbnails_at = f"{THUMBNAILS}{access.thumbnails_key(index)}/"
         app = create_app(Searches(searcher, thumbnails_at), Library(engine, index, thumbnails, roots), access, index)
         address = address_of(listener, next(iter(where.allowed_hosts), None))

@@ -1,7 +1,6 @@
 """Searches as the page shows them: hits with their reasons, their pictures' details, and what the query itself says."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from lexlip_es.why import explained_json, reasons
 
 DROPPED = "the picture"
 """What brought the terms of a picture that was sent: `like:the picture`."""
-_DETAILS = ("content_hash", "width", "height", "caption", "tags", "taken_at", "camera")
 _NOTHING = SparseWeights.from_rows([([], [])]).row(0)
 
 
@@ -34,10 +32,15 @@ class Searches:
         It is design contract 9, with `reasons` of every hit and of the query (`asked`), and each picture's details.
         """
         subject = self._subject(text, picture, hybrid)
-        result = self._searcher.search(subject, k, all=all, hybrid=hybrid, cut_off=cut_off)
-        details = self._details([hit.id for hit in result.hits])
-        hits = [explained_json(hit) | details.get(hit.id, {}) for hit in result.hits]
-        return result.to_json() | {"hits": hits, "asked": self._asked(subject)}
+        result = self._searcher.search(subject, k, all=all, hybrid=hybrid, cut_off=cut_off, details=True)
+        return {**result.to_json(), "hits": list(map(self._hit, result.hits)), "asked": self._asked(subject)}
+
+    def _hit(self, hit: Hit) -> dict[str, Any]:
+        said = explained_json(hit)
+        details = said.pop("details", {})
+        if content_hash := details.pop("content_hash", None):
+            details["thumbnail"] = f"{self._thumbnails_at}{content_hash}"
+        return {**said, **details}
 
     def about(self) -> dict[str, Any]:
         """What is searched, as JSON; `hybrid`: whether the index has texts that a hybrid search could ask."""
@@ -71,16 +74,3 @@ class Searches:
             for term, weight, by in zip(subject.row[0].tolist(), subject.row[1].tolist(), subject.brought_by, strict=True)
         ]
         return [reason.to_json() for reason in reasons(Hit("", "", 0.0, terms))]
-
-    def _details(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """What the page tells of each picture beside its path."""
-        if not ids:
-            return {}
-        asked = {"size": len(ids), "query": {"ids": {"values": list(ids)}}, "_source": list(_DETAILS), "sort": ["_doc"]}
-        found = {}
-        for hit in self._searcher.engine.search(self._searcher.index, asked)["hits"]["hits"]:
-            said = dict(hit["_source"])
-            if content_hash := said.pop("content_hash", None):
-                said["thumbnail"] = f"{self._thumbnails_at}{content_hash}"
-            found[hit["_id"]] = said
-        return found

@@ -49,7 +49,7 @@ class Site:
     start: Callable[..., AbstractContextManager[str]]
 
     def ask(self, path: str, method: str = "GET", url: str | None = None, **options: Any) -> urllib3.BaseHTTPResponse:
-        return urllib3.request(method, (url or self.url) + path, redirect=False, retries=False, **options)
+        return urllib3.request(method, (url or self.url) + path, redirect=False, retries=False, timeout=60, **options)
 
     def search(self, query: str, **options: Any) -> Any:
         return self.ask("/api/search", fields={"q": query, **options}).json()
