@@ -34,6 +34,11 @@ class Places:
         return self.cache / f"opensearch-{self.version}"
 
     @property
+    def thumbnails(self) -> Path:
+        """Small pictures that were made for people to look at."""
+        return self.cache / "thumbnails"
+
+    @property
     def state(self) -> Path:
         """What the running node is: pid, port and the rest."""
         return self.engine / "state.json"
