@@ -2,7 +2,7 @@
 
 import { boostOf, isBannable, isBanned } from "/static/query_text.js";
 
-const FEW_TERMS = 6; // of a word; the others show when they are asked for
+const FEW_TERMS = 4; // of a word; the others show when they are asked for
 
 /** An element with properties and children; a child that is a string becomes text. */
 export function make(tag, properties = {}, ...children) {

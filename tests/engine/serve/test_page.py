@@ -265,6 +265,16 @@ def test_weak_hits_are_shown_when_they_are_asked_for(page: Page, site: Site) -> 
     expect(page.locator(".hit")).to_have_count(shown + hidden)
 
 
+def test_captions_are_asked_where_the_box_is_ticked(page: Page) -> None:
+    page.goto("/?q=noon")
+    page.wait_for_selector("[role=alert]")
+    page.check("text=ask captions and tags, too")
+    answered(page)
+    assert paths(page) == ["lying.jpg"]
+    page.locator(".hit").click()
+    assert "caption (BM25)" in page.inner_text(".reason")
+
+
 def test_the_token_opens_the_page(browser: Browser, closed: str) -> None:
     page = browser.new_page(base_url=closed)
     page.goto("/")
