@@ -70,7 +70,10 @@ def serve(engine: Engine, encoder: Encoder, index: str, where: Where, report: Ca
 def listening(host: str, port: int) -> socket.socket:
     """A socket that listens; raises `LexlipError` where the address cannot be had."""
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        # Inherited by its connections, for which asyncio does not set it: the second half of an answer would wait for 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except (OSError, OverflowError) as error:
         raise LexlipError(f"{host}:{port} cannot be listened at ({error}): choose another --port or --host.") from error
 
