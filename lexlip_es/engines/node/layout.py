@@ -105,7 +105,9 @@ def _settings(places: Places, node_name: str) -> str:
 
     Ports are the kernel's choice, so that no two programs can want the same one; the node writes them to files. Disk
     thresholds stay at their defaults: a full disk makes indices read-only before it breaks them. Indices are made on
-    request alone: one made by a misspelt name would store terms as floats.
+    request alone: one made by a misspelt name would store terms as floats. Breakers count what requests hold: the heap's
+    real size includes garbage, which the serial collector leaves until it needs the room, and nodes under load refused
+    everybody for it.
     """
     settings = {
         "cluster.name": "lexlip-es",
@@ -118,5 +120,6 @@ def _settings(places: Places, node_name: str) -> str:
         "node.portsfile": True,
         "discovery.type": "single-node",
         "action.auto_create_index": False,
+        "indices.breaker.total.use_real_memory": False,
     }
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items())
