@@ -33,7 +33,7 @@ def serve(
     """
     from lexlip_es.extras import require_extra
 
-    require_extra("serve", "fastapi", "uvicorn")
+    require_extra("serve", "fastapi", "httptools", "orjson", "uvicorn")
     from lexlip_es.encoders import load_encoder
     from lexlip_es.model_folder import open_model
     from lexlip_es.names import index_name

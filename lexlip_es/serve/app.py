@@ -1,6 +1,5 @@
 """The server's addresses: the page, its login, the API and the thumbnails."""
 
-import json
 import re
 import tempfile
 from collections.abc import AsyncIterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
+import orjson
 from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
@@ -89,7 +89,8 @@ def create_app(searches: Searches, library: Library, access: Access, index: str)
 
     @app.get("/login", include_in_schema=False)
     def login_page() -> Response:
-        return FileResponse(static / "login.html")
+        # Without a referrer a browser would post the form from the origin "null", which the guard refuses.
+        return FileResponse(static / "login.html", headers={"referrer-policy": "same-origin"})
 
     @app.post("/login", include_in_schema=False)
     async def login(request: Request) -> Response:
@@ -120,7 +121,7 @@ async def _pieces(request: Request, most: int) -> AsyncIterator[bytes]:
 
 
 def _as_json(found: dict[str, Any]) -> Response:
-    return Response(json.dumps(found, separators=(",", ":"), allow_nan=False), media_type="application/json")  # all ASCII
+    return Response(orjson.dumps(found), media_type="application/json")  # json would take a sixth of all the time of an answer
 
 
 def _answer_errors_in_a_sentence(app: FastAPI) -> None:
