@@ -35,5 +35,5 @@ def shown(scores: Sequence[float], row: Row, *, min_score: float | None = None, 
 def _why_hidden(hidden: int, of: int, least: float) -> str:
     return (
         f"{hidden} of the {of} best hits are hidden: they score less than {least:.3f}, {LEAST_SHARE:.0%} of the most that a "
-        "picture could score for this query (--no-cut, or cut_off=False, shows them)."
+        "picture could score for this query; without the cut-off (--no-cut) they are shown."
     )
