@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,13 +30,13 @@ def ancestors(path: str) -> list[str]:
 
 
 def name_words(path: str) -> str:
-    """The words of a file's name, as a search by text takes them: letters and digits, without the suffix.
+    """The words of a file's name, as a search by text takes them: ASCII's signs part them, and digits; no suffix.
 
     >>> name_words("2024/IMG_0042-red.car@sea.jpeg")
     'IMG 0042 red car sea'
     """
     stem = path.rpartition("/")[2].rpartition(".")[0] or path.rpartition("/")[2]
-    return " ".join(re.findall(r"[^\W\d_]+|\d+", stem))
+    return " ".join(re.findall(r"\d+|[^\d\x00-/:-@\[-`{-\x7f]+", unicodedata.normalize("NFC", stem)))
 
 
 def features(row: Row, lexicon: Lexicon) -> dict[str, float]:

@@ -69,10 +69,11 @@ def test_a_document_has_the_fields_of_the_contract_and_no_other() -> None:
     assert set(document) <= set(index_body({})["mappings"]["properties"])
 
 
-def test_the_words_of_a_file_s_name_are_its_letters_and_its_digits() -> None:
+def test_the_words_of_a_file_s_name_are_what_signs_and_digits_part() -> None:
     names = {
         "a/IMG_0042-red.car.jpeg": "IMG 0042 red car",
         "été 日本": "été 日本",
+        "e\u0301te\u0301_हिन्दी.png": "été हिन्दी",
         ".hidden": "hidden",
         "a.b/": "",
         "%FFx.png": "FFx",
