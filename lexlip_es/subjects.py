@@ -3,6 +3,7 @@
 import os
 import re
 import time
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ class Subject:
 
     brought_by: for each term of the row, what `AskedTerm.brought_by` says. demanded, banned: the term ids of the pieces of each
     word that a hit must carry, all of them, or must not; filters: clauses of the engine's that a hit must match. text and phrases
-    are what BM25 is asked in a hybrid search, no more of a long text than the model reads. likes: pictures whose terms a
+    are what BM25 is asked in a hybrid search, no more of a long one than the model reads. likes: pictures whose terms a
     `Searcher` adds. The row may be empty where there is any of these.
     """
 
@@ -64,7 +65,7 @@ class Subject:
         started = time.perf_counter()
         if text is not None and picture is None:
             subject = cls._of_query(encoder, text, parse(text, literal), started)
-            if not (subject.asks_something or (hybrid and subject.text)):
+            if not (subject.asks_something or (hybrid and (subject.text or subject.phrases))):
                 raise _asks_nothing(text)
             return subject
         if picture is not None and text is None:
@@ -84,8 +85,8 @@ class Subject:
             tuple(_terms_of(encoder, word) for word in asked.demanded),
             tuple(_terms_of(encoder, word) for word in asked.banned),
             asked.filters,
-            asked.text[: max(piece.end for piece in pieces)].strip(),
-            asked.phrases,
+            _read(asked.text, pieces),
+            tuple(_read(phrase, _pieces(encoder, phrase)) for phrase in asked.phrases),
             asked.likes,
         )
 
@@ -222,11 +223,25 @@ def _pieces(encoder: Encoder, text: str) -> list[_Piece]:
 
 def _bare(word: str) -> str:
     """A word without the punctuation around it; what is nothing else stays."""
-    return word if word.isalnum() else re.sub(r"\A\W+|\W+\Z", "", word) or word
+    if word.isalnum():
+        return word
+    said = [i for i, sign in enumerate(word) if unicodedata.category(sign)[0] in "LMN"]  # an accent may be a sign of its own
+    return word[said[0] : said[-1] + 1] if said else word
+
+
+def _read(text: str, pieces: Sequence[_Piece]) -> str:
+    """As much of a text as the model reads."""
+    return text[: max(piece.end for piece in pieces)].strip()
+
+
+def _said(encoder: Encoder, text: str) -> list[_Piece]:
+    """The pieces of a text's words alone: models give pictures no punctuation."""
+    lexicon = encoder.model.lexicon
+    return [piece for piece in _pieces(encoder, text) if piece.start >= 0 and any(map(str.isalnum, lexicon.pieces[piece.term]))]
 
 
 def _terms_of(encoder: Encoder, text: str) -> tuple[int, ...]:
-    return tuple(piece.term for piece in _pieces(encoder, text) if piece.start >= 0)
+    return tuple(piece.term for piece in _said(encoder, text))
 
 
 def _encoded(encoder: Encoder, asked: ParsedQuery, pieces: Sequence[_Piece]) -> tuple[Row, tuple[str, ...]]:
@@ -244,7 +259,7 @@ def _encoded(encoder: Encoder, asked: ParsedQuery, pieces: Sequence[_Piece]) -> 
     }
     for phrase in asked.phrases:
         of_phrase = dict(zip(*encoder.encode_texts([phrase]).row(0), strict=True))
-        for piece in _pieces(encoder, phrase):
+        for piece in _said(encoder, phrase):
             if not encoder.model.lexicon.is_special[piece.term]:
                 won = _Won(of_phrase.get(np.int32(piece.term), np.float32(1)), f'"{piece.word}"')
                 terms[piece.term] = max(terms.get(piece.term, won), won, key=lambda one: one.weight)

@@ -28,12 +28,15 @@ def test_every_term_says_the_word_that_brought_it_as_it_was_typed(encoder: Encod
     found = brought(encoder, Subject.of(encoder, "(Café,) with a Skateboarder; a T-shirt!"))
     assert set(found.values()) <= {"Café", "with", "a", "Skateboarder", "T-shirt", WHOLE_SENTENCE}
     assert found["cafe"] == "Café" and found["skate"] == "Skateboarder" and found["shirt"] == "T-shirt"
+    assert brought(encoder, Subject.of(encoder, "(cafe\u0301)"))["cafe"] == "cafe\u0301"  # an accent of its own, as Macs write it
 
 
 def test_words_beyond_what_the_model_reads_bring_nothing_and_do_no_harm(encoder: Encoder) -> None:
     subject = Subject.of(encoder, "dog " * 1_000 + "beach")
     assert set(brought(encoder, subject).values()) <= {"dog", WHOLE_SENTENCE}
     assert set(subject.text.split()) == {"dog"}
+    (phrase,) = Subject.of(encoder, f'"{"dog " * 1_000}beach"').phrases
+    assert phrase == subject.text
 
 
 def test_signs_of_any_script_do_not_move_the_words(encoder: Encoder) -> None:
@@ -105,6 +108,7 @@ def test_demands_bans_and_filters_leave_the_terms_alone(encoder: Encoder) -> Non
         ["beach"],
         ["skate", "##board", "##ers", "ball"],
     ]
+    assert Subject.of(encoder, '+"red, car!"').demanded == Subject.of(encoder, '+"red car"').demanded  # no picture has a comma
     only = Subject.of(encoder, "-leash")
     assert (weights(only), only.text) == ({}, "") and only.banned
 
@@ -122,6 +126,7 @@ def test_words_that_the_model_does_not_know_are_enough_where_texts_are_asked_too
             Subject.of(encoder, unknown)
         asked = Subject.of(encoder, unknown, hybrid=True)
         assert (weights(asked), asked.text) == ({}, unknown)
+    assert Subject.of(encoder, '"ᚠ"', hybrid=True).phrases == ("ᚠ",)
     with pytest.raises(UsageError, match="the query is empty"):
         Subject.of(encoder, " ", hybrid=True)
 
