@@ -22,7 +22,8 @@ def own_terms(
 ) -> Row:
     """The stored terms of a picture of the index, named by its path or its id, else, if `local_files`, those of a picture file.
 
-    A picture of an index that keeps no terms in `_source` is encoded from where it lies. pictures: as for `picture_row`.
+    A picture of an index that keeps no terms in `_source` is encoded from where it lies, if `local_files`: the index says where.
+    pictures: as for `picture_row`.
 
     Raises `UsageError` where there is no such picture, `LexlipError` where its terms cannot be had.
     """
@@ -31,6 +32,11 @@ def own_terms(
         row = _stored(hit["_source"].get("terms") or {}, encoder.model.lexicon)
         if len(row[0]):
             return row
+        if not local_files:
+            raise UsageError(
+                f"like:{path[:200]}: index {index} keeps no terms of this picture, and files are not read for queries here: "
+                "search by the picture itself."
+            )
         file = read_hit(hit, {}).full_path
         if os.path.isfile(file):
             return picture_row(encoder, Path(file), pictures=pictures)
@@ -66,6 +72,6 @@ def _stored(terms: Mapping[str, Any], lexicon: Lexicon) -> Row:
     for name, weight in terms.items():
         try:
             weights[lexicon.id(name)] = float(weight)
-        except (KeyError, ValueError):  # somebody else's document
+        except (KeyError, TypeError, ValueError):  # somebody else's document; null is no weight
             continue
     return SparseWeights.from_rows([(list(weights), list(weights.values()))]).row(0)

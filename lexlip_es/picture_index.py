@@ -61,7 +61,7 @@ class PictureIndex:
         url: the server's address, by default `LEXLIP_ES_URL`, else the embedded OpenSearch, which is started and stays. Logins
         and certificates come from the `LEXLIP_ES_...` variables, or give `ConnectionSettings` instead of an address.
         name: the index's alias. model: a model folder; default: `LEXLIP_ES_MODEL`, else the package's starter model. form: how
-        queries are written, by default what suits the server. local_files: whether `like:PATH` in a query may name a picture file
+        queries are written, by default what suits the server. local_files: whether `like:PATH` in a query may read a picture file
         of this machine; not where strangers write the queries. report is told what a person has to wait for.
 
         Raises `LexlipError` where nothing answers or the folder is no model, `UsageError` for a name that no index can have.

@@ -123,7 +123,7 @@ class Searcher:
         local_files: bool = False,
         pictures: QueryPictures | None = None,
     ) -> None:
-        """`form` overrides the query that suits the server. local_files: `like:PATH` may name a picture file of this machine, by
+        """`form` overrides the query that suits the server. local_files: `like:PATH` may read a picture file of this machine, by
         which whoever writes a query learns a little of it. pictures: the process that decodes it, by default one each time.
 
         Raises `LexlipError` for an unknown or foreign index, `ModelMismatchError` for one made with another model, `UsageError`
@@ -195,7 +195,7 @@ class Searcher:
         )
 
     def with_likes(self, subject: Subject) -> Subject:
-        """The subject with the terms of the pictures that it shall be like; raises as `search`."""
+        """The subject with the terms of the pictures that it shall be like, which it then has no more; raises as `search`."""
         if not subject.likes:
             return subject
         from lexlip_es.likes import own_terms
@@ -203,7 +203,7 @@ class Searcher:
         for path in subject.likes:
             row = own_terms(self.engine, self.index, self.encoder, path, local_files=self.local_files, pictures=self.pictures)
             subject = subject.with_picture(row, path)
-        return subject
+        return replace(subject, likes=())
 
     def _with_terms(self, hits: Sequence[Hit], row: Row, asked: AskedTerms, dialect: Dialect) -> list[Hit]:
         """Hits of an index that keeps no terms in `_source`, with those that the engine says gave the score: one more request."""

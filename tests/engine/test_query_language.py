@@ -172,6 +172,11 @@ def test_a_picture_of_the_index_is_searched_by_its_own_terms(index: PictureIndex
     assert {hit.path for hit in mixed} == set(PICTURES) and all(map(adds_up, mixed))
     why = index.explain("like:a/dog.jpg street", by_path[0].id)
     assert why.terms == next(hit for hit in mixed if hit.id == why.id).terms
+    null = {"collection": FOLDER, "path": "null.jpg", "terms": {"dog": 1.0, "cat": None}}
+    assert next(iter(index.engine.bulk(f"{ALIAS}-000001", [{"_id": "null", "source": null}]))).ok
+    index.engine.refresh(ALIAS)
+    assert [share.piece for share in index.search("like:null", all=True).hits[0].terms] == ["dog"]
+    index.delete(["null"])
     with pytest.raises(UsageError, match=r"like:a/cat\.jpg: index language has no such picture and there is no such file"):
         index.search("like:a/cat.jpg")
 
@@ -184,18 +189,21 @@ def test_a_picture_of_a_write_once_index_is_encoded_from_where_it_lies(
     encoder = load_encoder(model)
     made(engine, model, ONCE, write_once=True, collection=str(tmp_path))
     with QueryPictures(model.picture_spec) as pictures:
-        searcher = Searcher(engine, encoder, ONCE, pictures=pictures)
+        searcher = Searcher(engine, encoder, ONCE, local_files=True, pictures=pictures)
         cat = Subject.of(encoder, picture=tmp_path / "skate.jpg", pictures=pictures)
         for named in ("skate.jpg", tmp_path / "skate.jpg"):
             alike = searcher.with_likes(Subject.of(encoder, f'like:"{named}"'))
             assert all(map(np.array_equal, alike.row, cat.row))
+            assert searcher.with_likes(alike) is alike
         with pytest.raises(LexlipError, match=r"keeps no terms of .*red_car\.jpg and the file is not here"):
             searcher.search(Subject.of(encoder, "like:red_car.jpg"))
         outside = Subject.of(encoder, f'like:"{tmp_path}/coffee.png"')
+        assert len(searcher.with_likes(outside).row[0]) == model.pruning.picture_terms
+        strict = Searcher(engine, encoder, ONCE, pictures=pictures)
         with pytest.raises(UsageError, match="has no such picture: take"):
-            searcher.search(outside)
-        allowed = Searcher(engine, encoder, ONCE, local_files=True, pictures=pictures).with_likes(outside)
-        assert len(allowed.row[0]) == model.pruning.picture_terms
+            strict.search(outside)
+        with pytest.raises(UsageError, match=r"keeps no terms of this picture, and files are not read for queries here: search"):
+            strict.search(Subject.of(encoder, "like:skate.jpg"))
     hits = searcher.search(Subject.of(encoder, 'dog -leash "red car"'), hybrid=True).hits
     assert {hit.path for hit in hits} == {"a/dog.jpg", "red_car.jpg"}
     assert all(map(adds_up, hits)) and all(hit.terms and hit.texts for hit in hits)
