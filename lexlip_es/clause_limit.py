@@ -7,7 +7,7 @@ from typing import Any
 
 from lexlip_es.engines.cluster import CLAUSE_LIMIT
 from lexlip_es.engines.protocol import JsonObject
-from lexlip_es.errors import LexlipError
+from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.queries import Filter
 from lexlip_es.weights import Row
 
@@ -36,7 +36,7 @@ class ClauseLimit:
     def ask(self, row: Row, send: Callable[[Row], JsonObject], *beside: Filter | None) -> Asked:
         """What `send` answers to the row, cut to its heaviest terms as far as the server demands it.
 
-        beside: the clauses that `send` adds to the query. Raises `LexlipError` where they alone are too much for the server, and
+        beside: the clauses that `send` adds to the query. Raises `UsageError` where they alone are too much for the server, and
         what `send` raises.
         """
         fitting, _ = fit_clauses(row, self._known, *beside)
@@ -51,8 +51,9 @@ class ClauseLimit:
                 self._known = int(refused[1])
                 asked = len(fitting[0])
                 if asked <= 1:
-                    raise LexlipError(
-                        f"the filter has more clauses than the server takes ({self._known}): shorten it, or raise {CLAUSE_LIMIT}."
+                    raise UsageError(
+                        f"the filter, or the query's demands and phrases, have more clauses than the server takes "
+                        f"({self._known}): use fewer, or raise {CLAUSE_LIMIT}."
                     ) from error
                 fitting, _ = fit_clauses(row, self._known, *beside)
                 if len(fitting[0]) >= asked:  # the filter has more clauses than can be seen, such as a text's many words

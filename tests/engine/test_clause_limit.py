@@ -12,7 +12,7 @@ from lexlip_es import PictureIndex
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import ConnectionSettings, Engine, connect
 from lexlip_es.engines.node.places import Places
-from lexlip_es.errors import LexlipError
+from lexlip_es.errors import UsageError
 from lexlip_es.indexing import index_source
 from lexlip_es.loading import Run
 from lexlip_es.model_folder import ModelFolder, starter_path
@@ -93,8 +93,11 @@ def test_a_filter_counts_by_what_the_server_makes_of_it(limited: Any, engine: En
     limited(LIMIT)
     found = searcher.search(subject(model), filter={"match": {"caption": "dog cat car"}})
     assert found.hits and found.notes
-    with pytest.raises(LexlipError, match=rf"the filter has more clauses than the server takes \({LIMIT}\): shorten it"):
+    refused = rf"the filter, or the query's demands and phrases, have more clauses than the server takes \({LIMIT}\): use fewer"
+    with pytest.raises(UsageError, match=refused):
         searcher.search(subject(model), filter={"match": {"caption": "a b c d e f g h"}})
+    with pytest.raises(UsageError, match=refused):
+        searcher.search(Subject.of(searcher.encoder, "+a +b +c +d +e +f +g"))
 
 
 def test_the_words_that_captions_are_asked_count_too(limited: Any, engine_url: str, model: ModelFolder) -> None:
