@@ -109,12 +109,15 @@ def create_app(searches: Searches, library: Library, access: Access, index: str)
 
 async def _pieces(request: Request, most: int) -> AsyncIterator[bytes]:
     """The body as it comes, which is given up where it has more than `most` bytes, whatever its header says."""
+    too_large = HTTPException(413, f"that is more than {most:,} bytes: send a smaller file.")
+    if int(request.headers.get("content-length", 0)) > most:
+        raise too_large
     length = 0
     try:
         async for piece in request.stream():
             length += len(piece)
             if length > most:
-                raise HTTPException(413, f"that is more than {most:,} bytes: send a smaller file.")
+                raise too_large
             yield piece
     except ClientDisconnect as error:
         raise HTTPException(400, "the connection broke off.") from error
