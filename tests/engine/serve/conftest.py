@@ -45,6 +45,7 @@ class Site:
 
     url: str
     folder: Path
+    model: Path
     engine: Engine
     start: Callable[..., AbstractContextManager[str]]
 
@@ -100,7 +101,7 @@ def site(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
             return running(create_app(searches, library, access, INDEX))
 
         with start() as url:
-            yield Site(url, folder, engine, start)
+            yield Site(url, folder, encoder.model.path, engine, start)
     for index in engine.indices(f"{INDEX}-*"):
         engine.delete_index(index)
 
