@@ -39,6 +39,7 @@ RuntimeOption = Annotated[
     typer.Option("--runtime", help="What runs the towers; torch needs the train extra and a checkpoint."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write this file too: a page to look at.")]
 TermsOption = Annotated[int | None, typer.Option("--terms", min=1, max=256, help="Terms kept a document; default: the model's.")]
 FieldTypeOption = Annotated[
     FieldType | None,

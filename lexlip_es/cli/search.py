@@ -1,11 +1,15 @@
 """`lexlip-es search`: ranked pictures for a sentence, or for a picture."""
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lexlip_es.cli import common
+
+if TYPE_CHECKING:
+    from lexlip_es.searching import Searcher, SearchResult
 
 
 def search(
@@ -29,6 +33,7 @@ def search(
     runtime: common.RuntimeOption = "auto",
     url: common.UrlOption = None,
     as_json: common.JsonOption = False,
+    html: common.HtmlOption = None,
 ) -> None:
     """Search an index by a query, or by a picture with --image.
 
@@ -46,7 +51,9 @@ def search(
     encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
     subject = Subject.of(encoder, text, image, literal=literal, hybrid=hybrid)  # before the engine, which may have to be started
     searcher = Searcher(common.connected(url, briefly=True), encoder, index, form, local_files=True)
-    result = searcher.search(subject, k, all=show_all, hybrid=hybrid, min_score=min_score, cut_off=cut)
+    result = searcher.search(subject, k, all=show_all, hybrid=hybrid, min_score=min_score, cut_off=cut, details=html is not None)
+    if html is not None:
+        _write_gallery(html, searcher, result)
     for note in result.notes:
         common.say(note)
     if as_json:
@@ -65,3 +72,15 @@ def search(
         common.say(f"{result.folded} duplicates are not shown: --all shows them.")
     if not (result.hits or result.cut):
         common.say(f"nothing in {result.index} matches the query.")
+
+
+def _write_gallery(file: Path, searcher: "Searcher", result: "SearchResult") -> None:
+    from lexlip_es.engines.node.places import Places
+    from lexlip_es.gallery import gallery, write_page
+    from lexlip_es.serve.library import Library, known_roots
+    from lexlip_es.thumbnails import Thumbnails
+
+    with Thumbnails(Places.find(os.environ).thumbnails) as thumbnails:
+        roots = known_roots(searcher.engine, result.index)
+        library = Library(searcher.engine, result.index, thumbnails, roots)
+        write_page(file, gallery(result, library.thumbnail))

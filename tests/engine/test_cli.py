@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -98,6 +99,18 @@ def test_why_and_explain_show_what_each_typed_word_gave(cli: Cli, indexed: Path,
     said = json.loads(outside.stdout)
     assert (said["id"], [reason["word"] for reason in said["reasons"]]) == ("", ["red"])
     assert f"{other} is not in {ALIAS}: it was encoded now" in outside.stderr
+
+
+def test_pages_to_look_at_are_written_beside_what_is_printed(cli: Cli, indexed: Path, tmp_path: Path) -> None:
+    page, home = tmp_path / "page.html", {"LEXLIP_HOME": str(tmp_path / "home")}
+    run = cli("search", "red green", "--index", ALIAS, "--html", page, **home)
+    scores = [float(hit.split()[1]) for hit in run.stdout.splitlines()[::2]]
+    found = page.read_text(encoding="utf-8")
+    assert len(scores) == found.count("data:image/webp;base64,UklG") > 1
+    assert [float(score) for score in re.findall(r'"score">([0-9.]+)<', found)] == pytest.approx(scores, abs=0.001)
+    cli("terms", indexed / "red.png", "--html", page, **home)
+    found = page.read_text(encoding="utf-8")
+    assert ">red</bdi>" in found and found.count("data:image/webp;base64,UklG") == 1
 
 
 def test_what_is_cut_off_is_no_empty_answer_and_is_shown_on_demand(cli: Cli, indexed: Path) -> None:
