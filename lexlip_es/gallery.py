@@ -34,8 +34,9 @@ def write_page(file: Path, page: Iterable[str]) -> None:
 def gallery(result: SearchResult, thumbnail: Callable[[str], bytes]) -> Iterator[str]:
     """The page of a search's hits, best first, with what each typed word gave to each.
 
-    Pictures are named by their paths within the collection: whoever gets the page need not know this machine's folders. The hits have their details. thumbnail: gives the one of the picture with a content hash, or raises `PictureError`, whose
-    reason the page then shows instead.
+    Pictures are named by their paths within the collection: whoever gets the page need not know this machine's folders. The hits
+    have their details. thumbnail: gives the one of the picture with a content hash, or raises `PictureError`, whose reason the
+    page then shows instead.
     """
     hits = result.hits
     said = [f"{len(hits)} {'hit' if len(hits) == 1 else 'hits'} in {result.index}, best first."] if hits else []
