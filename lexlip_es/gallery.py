@@ -80,7 +80,7 @@ def _hit(place: int, hit: Hit, thumbnail: Callable[[str], bytes], widest: float)
     if "width" in hit.details:  # a text has none
         yield f'<div class="picture">{_picture(hit, thumbnail)}</div>\n'
     yield (
-        f'<div class="about">\n<p class="name"><span class="place">{place}</span> '
+        f'<div class="about">\n<p class="name"><span class="place">{place}.</span> '
         f'<bdi class="path" title="{_text(hit.path)}">{_text(hit.path)}</bdi> '
         f'<span class="score">{hit.score:.3f}</span></p>\n'
     )
