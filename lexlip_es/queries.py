@@ -23,6 +23,8 @@ MOST_HITS = 10_000
 """Of one search: `index.max_result_window`, unless somebody changed it."""
 DETAILS = ("content_hash", "width", "height", "taken_at", "camera", "tags")
 """What a document says of a picture's file, for those who show it; each of these fields has doc values."""
+CAPTION = "caption"
+"""A detail without doc values: the stored document has to be unpacked for it, which makes a search some ms slower."""
 _HEAVIEST_TOKEN = 64.0  # of neural_sparse: Lucene's FeatureField.newLinearQuery takes weights in (0, 64]
 
 
@@ -118,9 +120,9 @@ def hits_request(
     dialect: Dialect = RANK_FEATURES,
     filter: Filter | None = None,
     texts: Sequence[Filter] = (),
-    details: bool = False,
+    details: Sequence[str] = (),
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(body, URL parameters) of a search whose k best hits `read_hit` makes readable, their terms and, if wanted, details too.
+    """(body, URL parameters) of a search whose k best hits `read_hit` makes readable, their terms and these details included.
 
     Where the server says what each term gave, no picture's stored document is unpacked: that is most of a search's time, since
     it holds all terms. What texts give, the server says alone: there it is asked to name or to explain, whatever the form.
@@ -130,9 +132,9 @@ def hits_request(
     mixed = '"_name":' in json.dumps(filter)  # a filter's names would mix with the terms'
     named = dialect.says_shares and not mixed and (kind == "picture" or bool(texts))
     own = "caption" if kind == "text" else "duplicate_group"
-    fields = [] if named and kind == "picture" else ["path", "collection", "terms", own, *(DETAILS if details else ())]
-    columns = [] if fields else ["path", "collection", "duplicate_group", *(DETAILS if details else ())]
-    fields += ["caption"] if details else []  # which has no doc values
+    fields = [] if named and kind == "picture" else ["path", "collection", "terms", own, *details]
+    columns = [] if fields else ["path", "collection", "duplicate_group", *(one for one in details if one != CAPTION)]
+    fields += [CAPTION] if columns and CAPTION in details else []
     body = search_body(row, lexicon, k, dialect=dialect, fields=fields, filter=filter, named=named, texts=texts)
     if columns:
         body["docvalue_fields"] = columns
@@ -267,7 +269,7 @@ class Hit:
     """One ranked document. `caption` is given for text documents.
 
     `group` is its `duplicate_group`; `duplicates` counts the hits of that group that were folded into this one, the best.
-    `details` are those of `DETAILS` that the document has, where they were asked for.
+    `details` are those of `DETAILS` that were asked for and that the document has.
     `texts` is what BM25 gave, of a hybrid search: float32(sum in double of all contributions, of terms and texts) is the score.
     """
 
@@ -314,14 +316,15 @@ def fold(hits: Sequence[Mapping[str, Any]], k: int) -> list[tuple[Mapping[str, A
     return [(group[0], len(group) - 1) for group in islice(groups.values(), k)]
 
 
-def _details(hit: Mapping[str, Any]) -> dict[str, Any]:
-    said = {name: _said(hit, name) for name in DETAILS}
-    said["tags"] = hit.get("fields", {}).get("tags", said["tags"])  # the only one that has several values
+def _details(hit: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    said = {name: _said(hit, name) for name in names if name != CAPTION}
+    if "tags" in said:  # the only one that has several values
+        said["tags"] = hit.get("fields", {}).get("tags", said["tags"])
     return {name: value for name, value in said.items() if value is not None}
 
 
 def read_hit(
-    hit: Mapping[str, Any], asked: AskedTerms, *, with_caption: bool = False, details: bool = False, duplicates: int = 0
+    hit: Mapping[str, Any], asked: AskedTerms, *, with_caption: bool = False, details: Sequence[str] = (), duplicates: int = 0
 ) -> Hit:
     """A hit of the engine's answer, made readable; a field that the server left out reads as empty."""
     caption = _said(hit, "caption") or []
@@ -337,5 +340,5 @@ def read_hit(
         group=_said(hit, "duplicate_group"),
         duplicates=duplicates,
         texts=explained_texts(hit) if exact else [],
-        details=_details(hit) if details else {},
+        details=_details(hit, details),
     )

@@ -18,6 +18,7 @@ from lexlip_es.hybrid import text_clauses
 from lexlip_es.mappings import IndexMeta
 from lexlip_es.names import index_name
 from lexlip_es.queries import (
+    CAPTION,
     MOST_HITS,
     AskedTerms,
     Filter,
@@ -154,7 +155,7 @@ class Searcher:
         hybrid: bool = False,
         min_score: float | None = None,
         cut_off: bool = False,
-        details: bool = False,
+        details: Sequence[str] = (),
     ) -> SearchResult:
         """The k best documents (that match the filter, a clause of the engine's) for a subject that this model encoded.
 
@@ -166,7 +167,7 @@ class Searcher:
 
         min_score: hide those of them that score less. cut_off: hide pictures with too little of the query's best score, and say
         so in `notes`: see `relevance`. Neither hides what filters alone find, which scores nothing. The engine's own `min_score`
-        would leave the same, and would have to score every document. details: tell captions and `Hit.details` too.
+        would leave the same, and would have to score every document. details: which of `DETAILS` and `CAPTION` to tell.
 
         Raises `ModelMismatchError` where the index was meanwhile rebuilt with another model, `UsageError` where it has no picture
         that the subject shall be like.
@@ -184,8 +185,8 @@ class Searcher:
             # What little of the best score a text may have was not measured.
             kept, why = shown(scores, found.row, min_score=min_score, cut_off=cut_off and not text)
             notes = [*notes, *why]
-        told = {"with_caption": text or details, "details": details}
-        hits = [read_hit(hit, terms, duplicates=others, **told) for hit, others in chosen[:kept]]
+        captioned = text or CAPTION in details
+        hits = [read_hit(hit, terms, with_caption=captioned, details=details, duplicates=others) for hit, others in chosen[:kept]]
         total_ms = 1000 * (time.perf_counter() - subject.started)
         if asked.meta.write_once and terms and not texts and hits and not hits[0].terms:
             hits = self._with_terms(hits, found.row, terms, asked.dialect)
@@ -254,7 +255,7 @@ class Searcher:
         filter: Filter | None,
         all: bool,
         texts: Sequence[Filter],
-        details: bool,
+        details: Sequence[str],
     ) -> Asked:
         """What the server answers: k hits, or, of pictures, unless `all` are wanted, as many as have k groups among them."""
         kind, dialect, lexicon = standing.meta.kind, standing.dialect, self.encoder.model.lexicon

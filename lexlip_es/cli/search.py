@@ -44,6 +44,7 @@ def search(
     from lexlip_es.cli.reasons import show_reasons
     from lexlip_es.encoders import load_encoder
     from lexlip_es.model_folder import open_model
+    from lexlip_es.queries import CAPTION, DETAILS
     from lexlip_es.searching import Searcher
     from lexlip_es.subjects import Subject
     from lexlip_es.why import explained_json
@@ -51,7 +52,8 @@ def search(
     encoder = load_encoder(open_model(model), text=text_side, runtime=runtime)
     subject = Subject.of(encoder, text, image, literal=literal, hybrid=hybrid)  # before the engine, which may have to be started
     searcher = Searcher(common.connected(url, briefly=True), encoder, index, form, local_files=True)
-    result = searcher.search(subject, k, all=show_all, hybrid=hybrid, min_score=min_score, cut_off=cut, details=html is not None)
+    details = (*DETAILS, CAPTION) if html is not None else ()
+    result = searcher.search(subject, k, all=show_all, hybrid=hybrid, min_score=min_score, cut_off=cut, details=details)
     if html is not None:
         _write_gallery(html, searcher, result)
     for note in result.notes:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import lexlip_es
-from lexlip_es.queries import Hit, TermShare
+from lexlip_es.queries import CAPTION, DETAILS, Hit, TermShare
 from lexlip_es.searching import Searcher
 from lexlip_es.subjects import Subject, picture_row
 from lexlip_es.weights import SparseWeights
@@ -23,6 +23,8 @@ class Searches:
     def __init__(self, searcher: Searcher, thumbnails_at: str) -> None:
         """thumbnails_at: what a thumbnail's address has before the content hash."""
         self._searcher, self._thumbnails_at = searcher, thumbnails_at
+        self._details: tuple[str, ...] = ()
+        self.about()
 
     def answer(
         self, text: str, k: int, *, picture: Path | None = None, all: bool = False, hybrid: bool = False, cut_off: bool = False
@@ -32,7 +34,7 @@ class Searches:
         It is design contract 9, with `reasons` of every hit and of the query (`asked`), and each picture's details.
         """
         subject = self._subject(text, picture, hybrid)
-        result = self._searcher.search(subject, k, all=all, hybrid=hybrid, cut_off=cut_off, details=True)
+        result = self._searcher.search(subject, k, all=all, hybrid=hybrid, cut_off=cut_off, details=self._details)
         return {**result.to_json(), "hits": list(map(self._hit, result.hits)), "asked": self._asked(subject)}
 
     def _hit(self, hit: Hit) -> dict[str, Any]:
@@ -43,17 +45,21 @@ class Searches:
         return {**said, **details}
 
     def about(self) -> dict[str, Any]:
-        """What is searched, as JSON; `hybrid`: whether the index has texts that a hybrid search could ask."""
+        """What is searched, as JSON; `hybrid`: whether the index has texts that a hybrid search could ask.
+
+        Hits come with captions if there were some when this was asked last, which is whenever the page is opened.
+        """
         searcher = self._searcher
         engine, index = searcher.engine, searcher.index
-        texts = {"bool": {"should": [{"exists": {"field": field}} for field in ("caption", "tags")], "minimum_should_match": 1}}
+        captioned, tagged = (engine.count(index, {"exists": {"field": field}}) > 0 for field in (CAPTION, "tags"))
+        self._details = (*DETAILS, CAPTION) if captioned else DETAILS
         return {
             "index": index,
             "model": searcher.encoder.model.name,
             "server": engine.server.display,
             "version": lexlip_es.__version__,
             "pictures": engine.count(index),
-            "hybrid": engine.count(index, texts) > 0,
+            "hybrid": captioned or tagged,
         }
 
     def _subject(self, text: str, picture: Path | None, hybrid: bool) -> Subject:
