@@ -16,7 +16,6 @@ hits that people can read. --made: the same again on so many documents made like
 The server is that of LEXLIP_ES_URL, or the embedded one.
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -30,7 +29,7 @@ from unittest.mock import patch
 from benchmarks.bare import Bare
 from benchmarks.loading import ALIAS, free, learn, load
 from benchmarks.markdown import table
-from benchmarks.options import tell
+from benchmarks.options import tell, timed_searches
 from benchmarks.sending import connected
 from lexlip_es import AsyncPictureIndex, PictureIndex, searching
 from lexlip_es.captions import read_captions, read_names
@@ -222,16 +221,8 @@ def first_captions(captions: Path, files: Path | None, count: int) -> list[str]:
 
 def main() -> None:
     """Measure, and print JSON and Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--index", required=True, help="an index of real pictures of the model")
-    parser.add_argument("--captions", type=Path, required=True)
-    parser.add_argument("--files", type=Path, help="a list of the pictures whose captions are asked")
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--queries", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--made", type=int, default=0)
+    parser = timed_searches(__doc__)
     parser.add_argument("--fetches", action="store_true", help="compare ways to fetch hits too")
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     texts = first_captions(options.captions, options.files, options.queries)
     engine: Any = connected()

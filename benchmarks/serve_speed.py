@@ -10,7 +10,6 @@ language are left out, since the three would ask different things. --made: on so
 deleted at the end. The engine is that of LEXLIP_ES_URL, or the embedded one.
 """
 
-import argparse
 import os
 import re
 import statistics
@@ -18,14 +17,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from benchmarks.bare import Bare
 from benchmarks.loading import ALIAS, free, learn, load
 from benchmarks.markdown import table
-from benchmarks.options import tell
+from benchmarks.options import tell, timed_searches
 from benchmarks.search_costs import K, first_captions, in_turn, quantiles, sent_by
 from benchmarks.sending import connected
 from lexlip_es import PictureIndex
@@ -72,16 +70,7 @@ def beside_bare(index: PictureIndex, engine_url: str, texts: Sequence[str], roun
 
 def main() -> None:
     """Measure, and print JSON and Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--index", required=True, help="an index of real pictures of the model")
-    parser.add_argument("--captions", type=Path, required=True)
-    parser.add_argument("--files", type=Path, help="a list of the pictures whose captions are asked")
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--queries", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--made", type=int, default=0)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    options = timed_searches(__doc__).parse_args()
     captions = first_captions(options.captions, options.files, options.queries)
     texts = [text for text in captions if parse(text) == ParsedQuery(text)]
     engine: Any = connected()

@@ -1,6 +1,7 @@
 """The query language on every kind of server: what filters, what weighs, and that texts and terms add up to the score."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,19 @@ def made(engine: Engine, model: ModelFolder, alias: str, *, write_once: bool = F
     engine.refresh(alias)
 
 
+@contextmanager
+def made_index(server: Server, engine: Engine, model: ModelFolder, alias: str) -> Iterator[PictureIndex]:
+    made(engine, model, alias)
+    with PictureIndex(server.url, alias, model.path) as opened:
+        yield opened
+    for name in engine.indices(f"{alias}*"):
+        engine.delete_index(name)
+
+
 @pytest.fixture(scope="module")
 def index(server: Server, engine: Engine, model: ModelFolder) -> Iterator[PictureIndex]:
-    made(engine, model, ALIAS)
-    with PictureIndex(server.url, ALIAS, model.path) as opened:
+    with made_index(server, engine, model, ALIAS) as opened:
         yield opened
-    for name in engine.indices(f"{ALIAS}*"):
-        engine.delete_index(name)
 
 
 def scores(index: PictureIndex, query: str, **options: Any) -> dict[str, float]:

@@ -20,7 +20,7 @@ from lexlip_es.relevance import LEAST_SHARE, best_score
 from lexlip_es.searching import Searcher
 from lexlip_es.subjects import Subject, document_row
 from lexlip_es.why import explained_json, reasons
-from tests.engine.test_query_language import FOLDER, adds_up, made
+from tests.engine.test_query_language import FOLDER, adds_up, made_index
 from tests.engine.test_query_language import engine as engine
 from tests.engine.test_query_language import model as model
 from tests.servers import Server, on_servers
@@ -32,11 +32,8 @@ QUERIES = ("a dog on a beach", "a skateboarder in the street", "dog^3 leash^0.1 
 
 @pytest.fixture(scope="module")
 def index(server: Server, engine: Engine, model: ModelFolder) -> Iterator[PictureIndex]:
-    made(engine, model, ALIAS)
-    with PictureIndex(server.url, ALIAS, model.path) as opened:
+    with made_index(server, engine, model, ALIAS) as opened:
         yield opened
-    for name in engine.indices(f"{ALIAS}*"):
-        engine.delete_index(name)
 
 
 def by_reasons(hit: Hit) -> bool:
