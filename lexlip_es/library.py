@@ -1,15 +1,16 @@
 """The pictures of an index that lie on this machine: which file a content hash stands for, and its thumbnail.
 
-A file is looked at only where `picture_files.confined` lets it, below the folders that were allowed when the server started, and
-shown only where its content is what was indexed.
+What an index says is hostile: a document may name any file. One is looked at only where its real path lies below the root of its
+document and below a folder that is allowed, and shown only where its content is what was indexed.
 """
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lexlip_es.engines.protocol import Engine
+from lexlip_es.entries import path_bytes
 from lexlip_es.images import PictureError
-from lexlip_es.picture_files import confined, local_path
 from lexlip_es.thumbnails import Thumbnails
 
 _MOST_ROOTS = 1_000
@@ -20,8 +21,24 @@ def known_roots(engine: Engine, index: str) -> list[Path]:
     """The folders of this machine that an index's pictures came from, less `/`, which would be every file."""
     asked = {"size": 0, "aggs": {"roots": {"terms": {"field": "root", "size": _MOST_ROOTS}}}}
     found = engine.search(index, asked)["aggregations"]["roots"]["buckets"]
-    folders = (local_path(bucket["key"]) for bucket in found)
+    folders = (_local_path(bucket["key"]) for bucket in found)
     return [folder for folder in folders if folder.is_absolute() and folder != folder.parent and folder.is_dir()]
+
+
+def _confined(root: str, path: str, allowed: Sequence[Path]) -> Path | None:
+    """The real path of a document's file, or None where that is not below the document's root and below an allowed folder."""
+    try:
+        folder = _local_path(root).resolve(strict=True)
+        file = (folder / _local_path(path)).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):  # gone, a loop of links, a NUL
+        return None
+    inside = root.startswith("/") and file.is_relative_to(folder) and any(map(file.is_relative_to, allowed))
+    return file if inside else None
+
+
+def _local_path(text: str) -> Path:
+    """The path that a document spells."""
+    return Path(os.fsdecode(path_bytes(text)))
 
 
 class Library:
@@ -44,11 +61,11 @@ class Library:
             "docvalue_fields": ["root", "path"],
             "sort": ["_doc"],
         }
-        why = PictureError("The index has no such picture in a folder that this server may show.")
+        why = PictureError("The index has no such picture in a folder that may be shown.")
         for hit in self._engine.search(self._index, asked)["hits"]["hits"]:
             said = hit.get("fields", {})
             root, path = (str(said.get(field, [""])[0]) for field in ("root", "path"))
-            file = confined(root, path, self._roots)
+            file = _confined(root, path, self._roots)
             if file is not None:
                 try:
                     return self._thumbnails.of(file, content_hash)

@@ -79,7 +79,7 @@ def search(
 def _write_gallery(file: Path, searcher: "Searcher", result: "SearchResult") -> None:
     from lexlip_es.engines.node.places import Places
     from lexlip_es.gallery import gallery, write_page
-    from lexlip_es.serve.library import Library, known_roots
+    from lexlip_es.library import Library, known_roots
     from lexlip_es.thumbnails import Thumbnails
 
     with Thumbnails(Places.find(os.environ).thumbnails) as thumbnails:

@@ -20,9 +20,9 @@ from starlette.requests import ClientDisconnect
 import lexlip_es
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.images import PictureError
+from lexlip_es.library import Library
 from lexlip_es.serve.access import Access
 from lexlip_es.serve.guard import COOKIE, THUMBNAILS, Guard
-from lexlip_es.serve.library import Library
 from lexlip_es.serve.searches import Searches
 from lexlip_es.thumbnails import MEDIA_TYPE
 

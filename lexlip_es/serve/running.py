@@ -14,12 +14,12 @@ from lexlip_es.encoders import Encoder
 from lexlip_es.engines import Engine
 from lexlip_es.engines.node.places import Places
 from lexlip_es.errors import LexlipError
+from lexlip_es.library import Library, known_roots
 from lexlip_es.query_pictures import QueryPictures
 from lexlip_es.searching import Searcher
 from lexlip_es.serve.access import TOKEN, Access, kept_secret
 from lexlip_es.serve.app import create_app
 from lexlip_es.serve.guard import THUMBNAILS
-from lexlip_es.serve.library import Library, known_roots
 from lexlip_es.serve.searches import Searches
 from lexlip_es.thumbnails import Thumbnails
 
@@ -51,7 +51,7 @@ def serve(engine: Engine, encoder: Encoder, index: str, where: Where, report: Ca
     roots = where.roots or known_roots(engine, index)
     with (
         QueryPictures(encoder.model.picture_spec) as pictures,
-        Thumbnails(places.cache / "thumbnails") as thumbnails,
+        Thumbnails(places.thumbnails) as thumbnails,
         closing(listening(where.host, where.port)) as listener,
     ):
         searcher = Searcher(engine, encoder, index, pictures=pictures)

@@ -70,7 +70,7 @@ class Searches:
             row = picture_row(encoder, picture, pictures=self._searcher.pictures)
             beside = Subject.of(encoder, text, hybrid=hybrid) if text.strip() else Subject(DROPPED, _NOTHING, started)
             subject = replace(beside.with_picture(row, DROPPED), started=started)
-        return replace(self._searcher.with_likes(subject), likes=())  # whose terms the page is told too
+        return self._searcher.with_likes(subject)  # whose terms the page is told too
 
     def _asked(self, subject: Subject) -> list[dict[str, Any]]:
         """What each typed word asks for: the reasons of a picture that held every term with weight 1."""

@@ -15,13 +15,13 @@ from PIL import Image
 from lexlip_es.encoders import load_encoder
 from lexlip_es.engines import Engine
 from lexlip_es.indexing import index_source
+from lexlip_es.library import Library, known_roots
 from lexlip_es.loading import Run
 from lexlip_es.query_pictures import QueryPictures
 from lexlip_es.searching import Searcher
 from lexlip_es.serve.access import Access
 from lexlip_es.serve.app import create_app
 from lexlip_es.serve.guard import THUMBNAILS
-from lexlip_es.serve.library import Library, known_roots
 from lexlip_es.serve.running import address_of, listening, server
 from lexlip_es.serve.searches import Searches
 from lexlip_es.sources.folder import PictureFolder

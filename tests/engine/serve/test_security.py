@@ -128,7 +128,7 @@ def test_no_document_leads_to_a_file_outside_of_the_indexed_folders(site: Site, 
     key = site.search("red", k=1)["hits"][0]["thumbnail"].rpartition("/")[0]
     try:
         answer = site.ask(f"{key}/{content_hash(stranger)}")
-        assert answer.status == 404 and "no such picture in a folder that this server may show" in answer.json()["error"]
+        assert answer.status == 404 and "no such picture in a folder that may be shown" in answer.json()["error"]
     finally:
         (site.folder / "inside.png").unlink(missing_ok=True)
         (site.folder / "linked").unlink(missing_ok=True)
