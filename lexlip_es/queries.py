@@ -171,12 +171,12 @@ def explain_request(
     return body | {"explain": True}, {}
 
 
-def explained_terms(hit: Mapping[str, Any], asked: "AskedTerms") -> "list[TermShare]":
-    """The terms of a hit that `explain_request` or `hits_request` asked for, with exactly what each gave, largest first.
+def explained_terms(hit: Mapping[str, Any], given: Mapping[str, float], asked: "AskedTerms") -> "list[TermShare]":
+    """The terms of a hit with exactly what each gave (`exact_shares`), largest first.
 
     The stored weight is read from the hit, or, where its `_source` keeps no terms, from what it gave.
     """
-    stored, given = (hit.get("_source") or {}).get("terms") or {}, exact_shares(hit)
+    stored = (hit.get("_source") or {}).get("terms") or {}
     names = [name for name in asked if name in given]
     exact = np.array([given[name] for name in names], np.float32).tolist()  # JSON's digits are the shortest of a float32
     shares = []
@@ -187,9 +187,9 @@ def explained_terms(hit: Mapping[str, Any], asked: "AskedTerms") -> "list[TermSh
     return _largest_first(shares)
 
 
-def explained_texts(hit: Mapping[str, Any]) -> "list[TextShare]":
-    """What each text field gave to a hit that `explain_request` or `hits_request` asked for with `texts`, largest first."""
-    texts = {name: share for name, share in exact_shares(hit).items() if name.startswith(TEXT)}
+def explained_texts(given: Mapping[str, float]) -> "list[TextShare]":
+    """What each text field gave (`exact_shares`) to a hit that was asked for with `texts`, largest first."""
+    texts = {name: share for name, share in given.items() if name.startswith(TEXT)}
     exact = np.array(list(texts.values()), np.float32).tolist()
     shares = [TextShare(name.removeprefix(TEXT), given) for name, given in zip(texts, exact, strict=True)]
     return sorted(shares, key=lambda share: -share.contribution)
@@ -330,15 +330,16 @@ def read_hit(
     caption = _said(hit, "caption") or []
     text = caption if isinstance(caption, str) else next(iter(caption), None)
     exact = isinstance(hit.get("matched_queries"), Mapping) or "_explanation" in hit
+    given = exact_shares(hit) if exact else {}
     return Hit(
         id=str(hit["_id"]),
         path=str(_said(hit, "path") or ""),
         score=float(hit["_score"] or 0.0),  # null where hits are sorted by path
-        terms=explained_terms(hit, asked) if exact else term_shares(asked, _said(hit, "terms") or {}),
+        terms=explained_terms(hit, given, asked) if exact else term_shares(asked, _said(hit, "terms") or {}),
         collection=str(_said(hit, "collection") or ""),
         caption=text if with_caption else None,
         group=_said(hit, "duplicate_group"),
         duplicates=duplicates,
-        texts=explained_texts(hit) if exact else [],
+        texts=explained_texts(given),
         details=_details(hit, details),
     )

@@ -14,6 +14,7 @@ from lexlip_es.encoders import Encoder
 from lexlip_es.engines.errors import EngineUnreachableError, UnknownIndexError
 from lexlip_es.engines.protocol import Engine, JsonObject
 from lexlip_es.errors import LexlipError
+from lexlip_es.explanations import exact_shares
 from lexlip_es.hybrid import text_clauses
 from lexlip_es.mappings import IndexMeta
 from lexlip_es.names import index_name
@@ -67,15 +68,15 @@ class SearchResult:
         """How many duplicates were folded into the hits."""
         return sum(hit.duplicates for hit in self.hits)
 
-    def to_json(self) -> dict[str, Any]:
-        """The result as design contract 9 gives it."""
+    def to_json(self, of_hit: Callable[[Hit], dict[str, Any]] = Hit.to_json) -> dict[str, Any]:
+        """The result as design contract 9 gives it, or each hit as `of_hit` does."""
         return {
             "query": self.query,
             "index": self.index,
             "model": self.model,
             "took_ms": self.took_ms,
             "total_ms": round(self.total_ms, 2),
-            "hits": [hit.to_json() for hit in self.hits],
+            "hits": list(map(of_hit, self.hits)),
             **({"folded": self.folded} if self.folded else {}),
             **({"cut": self.cut} if self.cut else {}),
             **({"notes": self.notes} if self.notes else {}),
@@ -212,7 +213,7 @@ class Searcher:
         for some in batched(hits, EXPLAINED_AT_ONCE):
             body, params = explain_request(row, lexicon, [hit.id for hit in some], dialect)
             answer = self.engine.search(self.index, body, **params)
-            terms.update({hit["_id"]: explained_terms(hit, asked) for hit in answer["hits"]["hits"]})
+            terms.update({hit["_id"]: explained_terms(hit, exact_shares(hit), asked) for hit in answer["hits"]["hits"]})
         return [replace(hit, terms=terms.get(hit.id, [])) for hit in hits]
 
     def survive_swap(self, ask: Callable[[Standing], Asked]) -> tuple[Standing, Asked]:

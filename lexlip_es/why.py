@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lexlip_es.queries import Hit, TermShare
@@ -19,7 +20,7 @@ class ReadableTerm:
     term: str
     shares: tuple[TermShare, ...]
 
-    @property
+    @cached_property
     def contribution(self) -> float:
         """What its pieces gave together."""
         return sum(share.contribution for share in self.shares)
@@ -68,7 +69,8 @@ def _readable(word: str, shares: Sequence[TermShare]) -> list[ReadableTerm]:
     """The terms that a word brought, its own pieces joined where all of them are there; a stray piece keeps its `##`."""
     left = {share.piece: share for share in shares}
     terms = []
-    for part in _PART.findall(_as_the_model_reads(word)):
+    parts = _PART.findall(_as_the_model_reads(word)) if any(piece.startswith("##") for piece in left) else ()
+    for part in parts:
         pieces = _pieces(part, left)
         if len(pieces) > 1:
             terms.append(ReadableTerm(part, tuple(left.pop(piece) for piece in pieces)))

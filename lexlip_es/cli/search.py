@@ -59,7 +59,7 @@ def search(
     for note in result.notes:
         common.say(note)
     if as_json:
-        common.answer(result.to_json() | ({"hits": [explained_json(hit) for hit in result.hits]} if why else {}))
+        common.answer(result.to_json(explained_json) if why else result.to_json())
         return
     for place, hit in enumerate(result.hits, 1):
         alike = f"  (and {hit.duplicates} like it)" if hit.duplicates else ""

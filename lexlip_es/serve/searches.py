@@ -35,7 +35,7 @@ class Searches:
         """
         subject = self._subject(text, picture, hybrid)
         result = self._searcher.search(subject, k, all=all, hybrid=hybrid, cut_off=cut_off, details=self._details)
-        return {**result.to_json(), "hits": list(map(self._hit, result.hits)), "asked": self._asked(subject)}
+        return {**result.to_json(self._hit), "asked": self._asked(subject)}
 
     def _hit(self, hit: Hit) -> dict[str, Any]:
         said = explained_json(hit)
