@@ -43,7 +43,7 @@ def split(engine: Engine, source: str, index: str, shards: int) -> None:
     """Make an index of the documents of another, in more shards, each merged into one segment."""
     engine.put_settings(source, {"index.blocks.write": True})
     settings = {"index": {"number_of_shards": shards, "blocks.write": None}}
-    engine.request("POST", f"/{source}/_split/{index}", params={"wait_for_active_shards": "all"}, body={"settings": settings})
+    engine.request("POST", f"/{source}/_split/{index}", body={"settings": settings})
     engine.put_settings(source, {"index.blocks.write": None})
     engine.force_merge(index)
     engine.refresh(index)
