@@ -44,9 +44,10 @@ def gallery(result: SearchResult, thumbnail: Callable[[str], bytes]) -> Iterator
     said += [] if hits or result.cut else [f"Nothing in {result.index} matches the query."]
     yield from _top(result.query, [*said, *result.notes])
     yield '<ol class="hits">\n'
-    widest = max((reason.contribution for hit in hits for reason in reasons(hit)), default=0.0) or 1.0
-    for place, hit in enumerate(hits, 1):
-        yield from _hit(place, hit, thumbnail, widest)
+    why = [reasons(hit) for hit in hits]
+    widest = max((reason.contribution for found in why for reason in found), default=0.0) or 1.0
+    for place, (hit, found) in enumerate(zip(hits, why, strict=True), 1):
+        yield from _hit(place, hit, found, thumbnail, widest)
     yield "</ol>\n"
 
 
@@ -75,7 +76,7 @@ def _top(title: str, sentences: Iterable[str]) -> Iterator[str]:
     yield "</header>\n"
 
 
-def _hit(place: int, hit: Hit, thumbnail: Callable[[str], bytes], widest: float) -> Iterator[str]:
+def _hit(place: int, hit: Hit, found: Sequence[Reason], thumbnail: Callable[[str], bytes], widest: float) -> Iterator[str]:
     yield '<li class="hit">\n'
     if "width" in hit.details:  # a text has none
         yield f'<div class="picture">{_picture(hit, thumbnail)}</div>\n'
@@ -88,7 +89,6 @@ def _hit(place: int, hit: Hit, thumbnail: Callable[[str], bytes], widest: float)
         yield f'<p class="alike">and {hit.duplicates} like it</p>\n'
     if hit.caption:
         yield f'<p class="caption"><bdi>{_text(hit.caption)}</bdi></p>\n'
-    found = reasons(hit)
     if found:
         yield from _bars([(reason.word, reason.contribution) for reason in found], widest)
         yield "<details><summary>By term</summary>\n"

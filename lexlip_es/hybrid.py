@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lexlip_es.explanations import TEXT
+from lexlip_es.printable import encodable
 
 CAPTION_WEIGHT = 0.3
 """The best for R@10 on the dev split of Flickr8k, four captions indexed and the fifth asked: 88.9 %, where terms alone find
@@ -27,13 +28,9 @@ def text_clauses(text: str, phrases: Sequence[str] = ()) -> list[dict[str, Any]]
     made = []
     for name, (field, weight) in _FIELDS.items():
         words = text if name == "caption" else " ".join((text, *phrases))
-        asked: list[dict[str, Any]] = [{"match": {field: {"query": _clean(words)}}}] if words.strip() else []
+        asked: list[dict[str, Any]] = [{"match": {field: {"query": encodable(words)}}}] if words.strip() else []
         if name == "caption":
-            asked += [{"match_phrase": {field: {"query": _clean(phrase)}}} for phrase in phrases]
+            asked += [{"match_phrase": {field: {"query": encodable(phrase)}}} for phrase in phrases]
         if asked:
             made.append({"bool": {"should": asked, "boost": weight, "_name": TEXT + name}})
     return made
-
-
-def _clean(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()

@@ -9,6 +9,7 @@ from lexlip_es.encoders import Encoder
 from lexlip_es.engines.protocol import Engine
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.lexicon import Lexicon
+from lexlip_es.printable import encodable
 from lexlip_es.queries import read_hit
 from lexlip_es.query_pictures import QueryPictures
 from lexlip_es.subjects import picture_row
@@ -51,7 +52,7 @@ def own_terms(
 
 def named(path: str) -> dict[str, Any]:
     """The documents of this id, of this path in their collection, or of the one that is named by a folder and the rest."""
-    clean = path.encode("utf-8", "replace").decode()
+    clean = encodable(path)
     splits = [
         {"bool": {"filter": [{"term": {"collection": folder}}, {"term": {"path": rest}}]}} for folder, rest in _splits(clean)
     ]

@@ -11,6 +11,7 @@ from typing import Any
 
 from lexlip_es.dialects import FieldType
 from lexlip_es.lexicon import Lexicon
+from lexlip_es.printable import encodable
 from lexlip_es.queries import Filter
 
 _VALUES = r"(?P<sign>>=|<=|>|<)?(?P<only>[\d-]+)|(?P<low>[\d-]+)?\.\.(?P<high>[\d-]+)?"
@@ -28,7 +29,7 @@ def field_clause(name: str, value: str) -> Filter | None:
     ({'term': {'folder': 'holidays'}}, None)
     """
     made = _FIELDS.get(name)
-    return made(value.encode("utf-8", "replace").decode()) if made else None
+    return made(encodable(value)) if made else None
 
 
 def _range(field: str, span_of: Callable[[str], _Span | None]) -> Callable[[str], Filter | None]:

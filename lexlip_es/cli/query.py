@@ -27,13 +27,8 @@ def query(
 
     For an index with a sparse_vector field add --form sparse_vector.
     """
-    import os
-
     from lexlip_es.encoders import load_encoder
-    from lexlip_es.engines.embedded import status
-    from lexlip_es.engines.settings import ConnectionSettings
     from lexlip_es.kibana.asked import Asked
-    from lexlip_es.kibana.pasting import curl_line
     from lexlip_es.model_folder import open_model
     from lexlip_es.names import index_name
 
@@ -49,6 +44,12 @@ def query(
         common.show(f"GET {name}/_search/template")
         common.answer(call)
     elif target == "curl":
+        import os
+
+        from lexlip_es.engines.embedded import status
+        from lexlip_es.engines.settings import ConnectionSettings
+        from lexlip_es.kibana.pasting import curl_line
+
         urls = ConnectionSettings.from_environment(os.environ).urls
         node = None if urls else status()
         url = urls[0] if urls else node.url if node else "http://localhost:9200"

@@ -8,6 +8,7 @@ from tokenizers import Encoding, Tokenizer
 
 from lexlip_es.errors import LexlipError
 from lexlip_es.model_folder import ModelFolder
+from lexlip_es.printable import encodable
 
 
 def open_tokenizer(model: ModelFolder) -> Tokenizer:
@@ -25,7 +26,7 @@ def token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
     """The ids of each text. Lone surrogates (half an emoji from a broken file name or caption) become question marks."""
     if len(texts) == 1:
         return [_encoding(tokenizer, texts[0]).ids]
-    return [encoding.ids for encoding in tokenizer.encode_batch([_clean(text) for text in texts])]
+    return [encoding.ids for encoding in tokenizer.encode_batch([encodable(text) for text in texts])]
 
 
 class Token(NamedTuple):
@@ -44,9 +45,4 @@ def tokens(tokenizer: Tokenizer, text: str) -> list[Token]:
 
 @lru_cache(maxsize=8)  # of one query an encoder wants the ids, and then somebody the words that its tokens stand in
 def _encoding(tokenizer: Tokenizer, text: str) -> Encoding:
-    return tokenizer.encode(_clean(text))
-
-
-def _clean(text: str) -> str:
-    """The text in as many characters."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return tokenizer.encode(encodable(text))
