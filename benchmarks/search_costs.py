@@ -21,7 +21,8 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -34,6 +35,7 @@ from benchmarks.sending import connected
 from lexlip_es import AsyncPictureIndex, PictureIndex, searching
 from lexlip_es.captions import read_captions, read_names
 from lexlip_es.dialects import Dialect
+from lexlip_es.engines import Engine
 from lexlip_es.engines.http_engine import as_json
 from lexlip_es.lexicon import Lexicon
 from lexlip_es.queries import asked_terms, read_hit, search_body
@@ -105,11 +107,8 @@ def beside_bare(index: PictureIndex, url: str, texts: Sequence[str], rounds: int
     finally:
         loop.run_until_complete(awaited.__aexit__(None, None, None))
         loop.close()
-    found: dict[str, Any] = {name: quantiles(of) for name, of in times.items()}
+    found = beside(times)
     for name in found:
-        more = [one - other for (one, _), (other, _) in zip(times[name], times["bare"], strict=True)]
-        found[name]["more than bare at p50"] = round(found[name]["p50"] - found["bare"]["p50"], 2)
-        found[name]["median of differences"] = round(statistics.median(more), 2)
         found[name]["more CPU of ours"] = round(found[name]["own CPU p50"] - found["bare"]["own CPU p50"], 2)
     return found
 
@@ -200,6 +199,28 @@ def quantiles(times: Sequence[tuple[float, float]]) -> dict[str, float]:
     return {**{f"p{percent}": round(cuts[percent - 1], 2) for percent in (50, 95, 99)}, "own CPU p50": own}
 
 
+def beside(times: Times) -> dict[str, Any]:
+    """`quantiles` of each way, and how much longer than the bare one it takes."""
+    found: dict[str, Any] = {name: quantiles(of) for name, of in times.items()}
+    for name in found:
+        more = [one - other for (one, _), (other, _) in zip(times[name], times["bare"], strict=True)]
+        found[name]["more than bare at p50"] = round(found[name]["p50"] - found["bare"]["p50"], 2)
+        found[name]["median of differences"] = round(statistics.median(more), 2)
+    return found
+
+
+@contextmanager
+def made_like(engine: Engine, index: PictureIndex, url: str, count: int) -> Iterator[PictureIndex]:
+    """An index of so many documents made like those of another, which is deleted at the end."""
+    free(engine)
+    try:
+        load(engine, index.encoder, learn(engine, index.name, index.encoder), count)
+        with PictureIndex(url, ALIAS, index.encoder.model.path) as made:
+            yield made
+    finally:
+        free(engine)
+
+
 def measure(index: PictureIndex, url: str, texts: Sequence[str], rounds: int, compare: bool) -> dict[str, Any]:
     """All figures of one index."""
     before = os.getloadavg()[0]
@@ -231,13 +252,8 @@ def main() -> None:
     with PictureIndex(url, options.index, options.model) as index:
         found["real"] = measure(index, url, texts, options.rounds, options.fetches)
         if options.made:
-            free(engine)
-            try:
-                load(engine, index.encoder, learn(engine, options.index, index.encoder), options.made)
-                with PictureIndex(url, ALIAS, options.model) as made:
-                    found["made"] = measure(made, url, texts, options.rounds, options.fetches)
-            finally:
-                free(engine)
+            with made_like(engine, index, url, options.made) as made:
+                found["made"] = measure(made, url, texts, options.rounds, options.fetches)
     tell(found, options.out)
     for name in ("real", "made"):
         for part in ("beside bare", "steps", "fetches"):

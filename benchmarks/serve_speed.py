@@ -21,10 +21,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from benchmarks.bare import Bare
-from benchmarks.loading import ALIAS, free, learn, load
 from benchmarks.markdown import table
 from benchmarks.options import tell, timed_searches
-from benchmarks.search_costs import K, first_captions, in_turn, quantiles, sent_by
+from benchmarks.search_costs import K, beside, first_captions, in_turn, made_like, sent_by
 from benchmarks.sending import connected
 from lexlip_es import PictureIndex
 from lexlip_es.query_language import ParsedQuery, parse
@@ -60,11 +59,7 @@ def beside_bare(index: PictureIndex, engine_url: str, texts: Sequence[str], roun
         length = statistics.median(len(site.send(target)) for target in targets)
         site.close()
     bare.close()
-    found: dict[str, Any] = {name: quantiles(of) for name, of in times.items()}
-    for name in found:
-        more = [one - other for (one, _), (other, _) in zip(times[name], times["bare"], strict=True)]
-        found[name]["more than bare at p50"] = round(found[name]["p50"] - found["bare"]["p50"], 2)
-        found[name]["median of differences"] = round(statistics.median(more), 2)
+    found = beside(times)
     return {"documents": index.count(), "beside bare": found, "bytes of an answer": length, "load": os.getloadavg()[0]}
 
 
@@ -80,13 +75,8 @@ def main() -> None:
         if not options.made:
             found |= beside_bare(index, url, texts, options.rounds)
         else:
-            free(engine)
-            try:
-                load(engine, index.encoder, learn(engine, options.index, index.encoder), options.made)
-                with PictureIndex(url, ALIAS, options.model) as made:
-                    found |= beside_bare(made, url, texts, options.rounds)
-            finally:
-                free(engine)
+            with made_like(engine, index, url, options.made) as made:
+                found |= beside_bare(made, url, texts, options.rounds)
     tell(found, options.out)
     print("\n" + table([{"": way, **figures} for way, figures in found["beside bare"].items()]))
 

@@ -203,14 +203,8 @@ def build_terms(
             notes.append(f"postings and dictionary of terms are those of {APART:,} pictures, times {times:g}")
         parts = disk.apart(disk.parts(engine, index), alone)
     dialect = dialect_for(engine.server, field_type)
-    return EngineIndex(
-        f"{engine.server.display} {dialect.form}",
-        given,
-        node.cost(index, parts, *notes),
-        [_way(node, index, collection, asking, dialect, stored.shift if stored else 0) for asking in asked],
-        node,
-        index,
-    )
+    ways = [_way(node, index, collection, asking, dialect, stored.shift if stored else 0) for asking in asked]
+    return EngineIndex(f"{engine.server.display} {dialect.form}", given, node.cost(index, parts, *notes), ways, node, index)
 
 
 def build_split(node: Node, collection: Collection, terms: int, *, shards: int, asked: Sequence[Asking]) -> EngineIndex:
@@ -222,14 +216,9 @@ def build_split(node: Node, collection: Collection, terms: int, *, shards: int, 
     disk.split(engine, source, index, shards)
     node.seconds[index] = node.seconds[source] + time.perf_counter() - started
     dialect = dialect_for(engine.server)
-    return EngineIndex(
-        f"{engine.server.display} {dialect.form}",
-        given,
-        node.cost(index, disk.parts(engine, index), "seconds are those of loading one shard and of splitting it"),
-        [_way(node, index, collection, asking, dialect, 0) for asking in asked],
-        node,
-        index,
-    )
+    cost = node.cost(index, disk.parts(engine, index), "seconds are those of loading one shard and of splitting it")
+    ways = [_way(node, index, collection, asking, dialect, 0) for asking in asked]
+    return EngineIndex(f"{engine.server.display} {dialect.form}", given, cost, ways, node, index)
 
 
 def _index_name(parameters: Parameters) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.why_exact import adds_up
 from lexlip_es import PictureIndex
 from lexlip_es.demo_pictures import write_demo_pictures
 from lexlip_es.dialects import FieldType, family_for
@@ -17,7 +18,6 @@ from lexlip_es.engines import ConnectionSettings, Engine, connect
 from lexlip_es.errors import LexlipError, UsageError
 from lexlip_es.mappings import index_body, index_meta
 from lexlip_es.model_folder import ModelFolder, starter_path
-from lexlip_es.queries import Hit
 from lexlip_es.query_pictures import QueryPictures
 from lexlip_es.searching import Searcher
 from lexlip_es.subjects import Subject
@@ -92,11 +92,6 @@ def index(server: Server, engine: Engine, model: ModelFolder) -> Iterator[Pictur
 
 def scores(index: PictureIndex, query: str, **options: Any) -> dict[str, float]:
     return {hit.path: hit.score for hit in index.search(query, **options).hits}
-
-
-def adds_up(hit: Hit) -> bool:
-    given = [share.contribution for share in (*hit.terms, *hit.texts)]
-    return np.float32(sum(given)) == np.float32(hit.score)
 
 
 def test_demands_and_bans_leave_some_out_and_change_no_score(index: PictureIndex) -> None:

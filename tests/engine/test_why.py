@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.why_exact import adds_up
 from lexlip_es import PictureIndex
 from lexlip_es.documents import features
 from lexlip_es.engines import Engine
 from lexlip_es.errors import LexlipError
 from lexlip_es.images import content_hash
 from lexlip_es.model_folder import ModelFolder
-from lexlip_es.queries import Hit
 from lexlip_es.query_pictures import QueryPictures
 from lexlip_es.relevance import LEAST_SHARE, best_score
 from lexlip_es.searching import Searcher
 from lexlip_es.subjects import Subject, document_row
 from lexlip_es.why import explained_json, reasons
-from tests.engine.test_query_language import FOLDER, adds_up, made_index
+from tests.engine.test_query_language import FOLDER, made_index
 from tests.engine.test_query_language import engine as engine
 from tests.engine.test_query_language import model as model
 from tests.servers import Server, on_servers
@@ -36,16 +36,11 @@ def index(server: Server, engine: Engine, model: ModelFolder) -> Iterator[Pictur
         yield opened
 
 
-def by_reasons(hit: Hit) -> bool:
-    """Whether its reasons are its score, and so its terms and texts."""
-    return adds_up(hit) and np.float32(sum(reason.contribution for reason in reasons(hit))) == np.float32(hit.score)
-
-
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_the_reasons_of_a_hit_are_its_score_bit_for_bit(index: PictureIndex, hybrid: bool) -> None:
     for query in QUERIES:
         hits = index.search(query, hybrid=hybrid).hits
-        assert hits and all(map(by_reasons, hits)), query
+        assert hits and all(map(adds_up, hits)), query
         said = json.loads(json.dumps(explained_json(hits[0])))["reasons"]
         assert np.float32(sum(reason["contribution"] for reason in said)) == np.float32(hits[0].score)
 
@@ -70,7 +65,7 @@ def test_a_file_that_the_index_lacks_is_scored_as_the_engine_scores_it_later(
     Image.radial_gradient("L").convert("RGB").save(file)
     copy.write_bytes(file.read_bytes())
     before = index.explain(query, file)
-    assert (before.id, before.path) == ("", str(file)) and before.terms and by_reasons(before)
+    assert (before.id, before.path) == ("", str(file)) and before.terms and adds_up(before)
     with QueryPictures(model.picture_spec) as pictures:
         terms = features(document_row(index.encoder, file, pictures=pictures), model.lexicon)
     stored = {"terms": terms, "path": "wall.png", "collection": "walls", "content_hash": content_hash(file)}
